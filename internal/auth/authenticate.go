@@ -1,0 +1,112 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/sigv4"
+	"github.com/strongroom/strongroom/internal/wire"
+)
+
+// maxPresigned bounds how long a presigned request lives. AWS allows a week;
+// a URL that reads a secret for a week would be a credential of its own, so only
+// GetCallerIdentity, which proves identity and does nothing, gets that long.
+const maxPresigned = 15 * time.Minute
+
+// Config is what the service is made from.
+type Config struct {
+	Directory   Directory
+	Generations Generations
+	// Regions are those of the deployment: a signature for any other is refused.
+	Regions []string
+	Now     func() time.Time
+}
+
+// Service authenticates and authorises.
+type Service struct {
+	cache   *cache
+	keys    *sigv4.KeyCache
+	regions []string
+	now     func() time.Time
+}
+
+// signingKeys bounds the cache of derived keys: one per access key, day, region
+// and service in use.
+const signingKeys = 50_000
+
+// New makes the service.
+func New(c Config) *Service {
+	return &Service{cache: newCache(c.Directory, c.Generations), keys: sigv4.NewKeyCache(signingKeys), regions: c.Regions, now: c.Now}
+}
+
+// Authenticate verifies the signature of a request and fills principal and
+// region of its call. Failures are framework errors in the words of the
+// service's protocol (spec iam-sts.md 5.2).
+func (s *Service) Authenticate(ctx context.Context, c *wire.Call, r *http.Request, body []byte) error {
+	id, region, err := s.verify(ctx, c, r, body)
+	var refused *sigv4.Error
+	if errors.As(err, &refused) {
+		return signatureError(c, refused)
+	}
+	if err != nil {
+		return err
+	}
+	c.Principal, c.Region = id.Principal, region
+	return nil
+}
+
+func signatureError(c *wire.Call, e *sigv4.Error) error {
+	query := c.Service.Protocol == wire.Query
+	code, status := e.Code(query)
+	return &aws.Error{Code: code, Message: e.Message(query), Status: status, Framework: true}
+}
+
+func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, body []byte) (*Identity, string, error) {
+	sig, err := sigv4.Parse(r)
+	if err != nil {
+		return nil, "", err
+	}
+	now := s.now()
+	if err := sig.CheckScope(c.Service.Name, s.validRegion, now, c.Service.ClockSkew); err != nil {
+		return nil, "", err
+	}
+	proof := c.Service.Name == "sts" && c.Operation == "GetCallerIdentity"
+	if sig.Presigned && !proof && now.Sub(sig.Time) > maxPresigned {
+		return nil, "", sigv4.ErrSignature
+	}
+	id, generation, err := s.cache.key(ctx, sig.AccessKeyID)
+	if errors.Is(err, ErrUnknownKey) {
+		return nil, "", sigv4.ErrUnrecognizedClient
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	// No long-term key has a token, and no session is without one.
+	if subtle.ConstantTimeCompare([]byte(sig.SessionToken), []byte(id.Token)) != 1 {
+		return nil, "", sigv4.ErrUnrecognizedClient
+	}
+	key, cached := s.keys.Get(sig, generation)
+	if !cached {
+		key = sigv4.SigningKey([]byte(id.Secret), sig.Date, sig.Region, sig.Service)
+	}
+	hash := sha256.Sum256(body)
+	if err := sig.Verify(&key, &hash, proof && r.TLS != nil); err != nil {
+		return nil, "", err
+	}
+	if !cached {
+		s.keys.Put(sig, generation, key)
+	}
+	// Only the holder of the secret is told that it has expired.
+	if !id.Expires.IsZero() && !now.Before(id.Expires) {
+		return nil, "", sigv4.ErrExpiredToken
+	}
+	return id, sig.Region, nil
+}
+
+func (s *Service) validRegion(region string) bool { return slices.Contains(s.regions, region) }

@@ -1,0 +1,163 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/policy"
+	"github.com/strongroom/strongroom/internal/sigv4"
+	"github.com/strongroom/strongroom/internal/wire"
+)
+
+// Key is a condition key of a request beyond the global ones.
+type Key struct {
+	Name   string
+	Values []string
+	// Multi marks a multivalued key; without it Values holds one value.
+	Multi bool
+}
+
+// RequestTags are the keys that say which tags a request sets.
+func RequestTags(tags []aws.Tag) []Key {
+	if len(tags) == 0 {
+		return nil
+	}
+	keys := make([]Key, 0, len(tags)+1)
+	names := make([]string, len(tags))
+	for i, t := range tags {
+		names[i] = t.Key
+		keys = append(keys, Key{Name: "aws:RequestTag/" + t.Key, Values: []string{t.Value}})
+	}
+	return append(keys, Key{Name: "aws:TagKeys", Values: names, Multi: true})
+}
+
+// Request asks whether the caller may do something.
+type Request struct {
+	// Action is the IAM action, such as "secretsmanager:GetSecretValue".
+	Action string
+	// Resource is the ARN to decide on, or "*" for operations without one.
+	Resource string
+	// Shown is the resource as a denial shows it; "" leaves it out.
+	Shown string
+	// Account owns the resource; "" means the caller's own.
+	Account string
+	// Policy is the policy on the resource, nil when there is none.
+	Policy *policy.Source
+	// Mandatory says that without Policy allowing it nothing goes (KMS keys).
+	Mandatory bool
+	// Keys are condition keys of this request.
+	Keys []Key
+	// Tags are those of the resource: aws:ResourceTag and the service's alias.
+	Tags []aws.Tag
+}
+
+// Evidence is what a decision rests on, kept with the call so that it can be
+// explained later as it was made.
+type Evidence struct {
+	Request  policy.Request
+	Policies policy.Set
+	Decision policy.Decision
+}
+
+// Authorize decides a request of the call in ctx, notes the decision in the
+// call, and returns AWS's access-denied error when it is not allowed.
+func (s *Service) Authorize(ctx context.Context, q *Request) error {
+	call := wire.CallFrom(ctx)
+	e, err := s.decide(ctx, call, q)
+	if err != nil {
+		return err
+	}
+	call.Decide(wire.Decision{Action: q.Action, Resource: q.Resource, Allowed: e.Decision.Allowed(), Evidence: e})
+	if e.Decision.Allowed() {
+		return nil
+	}
+	return denied(call, e.Decision.Denial(call.Principal.ARN, q.Action, q.Shown))
+}
+
+// Would decides without noting anything: for checks whether a change would lock
+// its author out.
+func (s *Service) Would(ctx context.Context, q *Request) (bool, error) {
+	e, err := s.decide(ctx, wire.CallFrom(ctx), q)
+	if err != nil {
+		return false, err
+	}
+	return e.Decision.Allowed(), nil
+}
+
+func (s *Service) decide(ctx context.Context, call *wire.Call, q *Request) (*Evidence, error) {
+	id, err := s.holder(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	e := &Evidence{Policies: id.Policies}
+	e.Policies.Resource = q.Policy
+	account := q.Account
+	if account == "" {
+		account = call.Principal.Account
+	}
+	e.Request = policy.Request{Principal: id.subject(), Action: q.Action, Resource: q.Resource, ResourceAccount: account, Mandatory: q.Mandatory}
+	c := &policy.Context{Provider: &global{call: call, now: s.now()}}
+	for _, k := range q.Keys {
+		if k.Multi {
+			c.SetMany(k.Name, k.Values)
+		} else {
+			c.Set(k.Name, k.Values[0])
+		}
+	}
+	if len(q.Tags) > 0 {
+		tags := policyTags(q.Tags)
+		c.SetTags("aws:ResourceTag", tags)
+		service, _, _ := strings.Cut(q.Action, ":")
+		c.SetTags(service+":ResourceTag", tags)
+	}
+	e.Request.Context = c
+	e.Decision = policy.Evaluate(&e.Request, &e.Policies)
+	return e, nil
+}
+
+// holder returns the caller's identity as it is now. When the key was withdrawn
+// since the signature was verified, the caller is nobody any more.
+func (s *Service) holder(ctx context.Context, call *wire.Call) (*Identity, error) {
+	p := call.Principal
+	var id *Identity
+	var err error
+	if p.AccessKeyID != "" {
+		id, _, err = s.cache.key(ctx, p.AccessKeyID)
+	} else {
+		id, _, err = s.cache.entity(ctx, p.Account, p.UserID)
+	}
+	if errors.Is(err, ErrUnknownKey) {
+		return nil, signatureError(call, sigv4.ErrUnrecognizedClient)
+	}
+	return id, err
+}
+
+// Current refuses a caller whose key was withdrawn since the signature was
+// verified. Operations that need no permission call it.
+func (s *Service) Current(ctx context.Context) error {
+	_, err := s.holder(ctx, wire.CallFrom(ctx))
+	return err
+}
+
+// denied is the access-denied error of a service's protocol (spec
+// iam-policy-evaluation.md 9).
+func denied(call *wire.Call, message string) error {
+	if call.Service.Protocol == wire.Query {
+		return &aws.Error{Code: "AccessDenied", Message: message, Status: http.StatusForbidden}
+	}
+	return &aws.Error{Code: "AccessDeniedException", Message: message}
+}
+
+func policyTags(tags []aws.Tag) []policy.Tag {
+	out := make([]policy.Tag, len(tags))
+	for i, t := range tags {
+		out[i] = policy.Tag{Key: t.Key, Value: t.Value}
+	}
+	return out
+}
+
+// Deciding returns the decision, for the audit record.
+func (e *Evidence) Deciding() policy.Decision { return e.Decision }

@@ -1,0 +1,52 @@
+// Package aws is the vocabulary that every part of Strongroom shares: resource
+// names, principals, wire errors, tags, times and values that must not be shown.
+//
+// It holds words, not behaviour: no package here knows a service, a database or
+// the network. Its one invariant: a value of a Sensitive type never renders as
+// itself through fmt, slog or encoding/json; only the wire codec reveals it.
+package aws
+
+import (
+	"errors"
+	"strings"
+)
+
+// Partition is the only partition a deployment answers for. ARNs of other
+// partitions parse, but name nothing here.
+const Partition = "aws"
+
+// ARN is an Amazon Resource Name split at its first five colons; Resource keeps
+// all the rest, colons and slashes included.
+type ARN struct {
+	Partition, Service, Region, Account, Resource string
+}
+
+// ErrInvalidARN is returned by ParseARN for text that is not an ARN.
+var ErrInvalidARN = errors.New("invalid ARN")
+
+// ParseARN splits s. It checks the shape only (six parts, prefix "arn", and
+// non-empty partition, service and resource), not that the parts exist.
+func ParseARN(s string) (ARN, error) {
+	p := strings.SplitN(s, ":", 6)
+	if len(p) != 6 || p[0] != "arn" || p[1] == "" || p[2] == "" || p[5] == "" {
+		return ARN{}, ErrInvalidARN
+	}
+	return ARN{p[1], p[2], p[3], p[4], p[5]}, nil
+}
+
+// String joins the parts again: ParseARN(a.String()) == a.
+func (a ARN) String() string {
+	return "arn:" + a.Partition + ":" + a.Service + ":" + a.Region + ":" + a.Account + ":" + a.Resource
+}
+
+// Tag is a key and a value attached to a resource or a principal.
+type Tag struct {
+	Key   string `json:"k"`
+	Value string `json:"v"`
+}
+
+// RootARN is the ARN of an account's root user, which in policies stands for
+// the whole account.
+func RootARN(account string) string {
+	return "arn:" + Partition + ":iam::" + account + ":root"
+}

@@ -1,0 +1,203 @@
+// Package ca is the small certificate authority of a data directory: made at
+// init, so that TLS is on from the first second, and trusted by whoever runs
+// "strongroom env".
+//
+// Its one invariant: the authority's private key signs certificates for the
+// server's own names only, and can sign nothing else that clients would accept:
+// it may make no further authority (path length 0).
+package ca
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// File names inside the data directory.
+const (
+	CertificateFile = "tls/ca.pem"
+	keyFile         = "tls/ca.key"
+	serverCertFile  = "tls/server.pem"
+	serverKeyFile   = "tls/server.key"
+)
+
+const (
+	authorityLife = 10 * 365 * 24 * time.Hour
+	serverLife    = 397 * 24 * time.Hour // the longest that common clients accept
+	renewBefore   = 30 * 24 * time.Hour
+)
+
+// Init makes the authority and a first server certificate in dir.
+func Init(dir string, hosts []string, now time.Time) error {
+	if err := os.MkdirAll(filepath.Join(dir, "tls"), 0o700); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	serial, err := serialNumber()
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "Strongroom local CA " + now.UTC().Format("2006-01-02")},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	if err := writeKey(filepath.Join(dir, keyFile), key); err != nil {
+		return err
+	}
+	if err := writePEM(filepath.Join(dir, CertificateFile), 0o644, "CERTIFICATE", der); err != nil {
+		return err
+	}
+	return issue(dir, hosts, now)
+}
+
+// issue makes a server certificate for hosts (names and addresses).
+func issue(dir string, hosts []string, now time.Time) error {
+	authority, err := tls.LoadX509KeyPair(filepath.Join(dir, CertificateFile), filepath.Join(dir, keyFile))
+	if err != nil {
+		return fmt.Errorf("load certificate authority: %w", err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	serial, err := serialNumber()
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "strongroom"},
+		NotBefore: now.Add(-time.Hour), NotAfter: earlier(now.Add(serverLife), authority.Leaf.NotAfter),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, authority.Leaf, key.Public(), authority.PrivateKey)
+	if err != nil {
+		return err
+	}
+	if err := writeKey(filepath.Join(dir, serverKeyFile), key); err != nil {
+		return err
+	}
+	return writePEM(filepath.Join(dir, serverCertFile), 0o644, "CERTIFICATE", der)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func serialNumber() (*big.Int, error) {
+	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+}
+
+func writeKey(path string, key *ecdsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	defer clear(der)
+	return writePEM(path, 0o600, "PRIVATE KEY", der)
+}
+
+// writePEM replaces a file so that a reader sees the old or the new one whole.
+func writePEM(path string, mode os.FileMode, kind string, der []byte) error {
+	temp := path + ".new"
+	if err := os.WriteFile(temp, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// Source serves the server's certificate and reads it again when its file
+// changes, so that a renewed one needs no restart.
+type Source struct {
+	cert, key string
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate
+	stamp   time.Time
+	checked time.Time
+}
+
+// recheck is how often a handshake looks at the file's date.
+const recheck = time.Second
+
+// Files serves a certificate of the operator's own.
+func Files(cert, key string) (*Source, error) {
+	s := &Source{cert: cert, key: key}
+	_, err := s.Certificate(nil)
+	return s, err
+}
+
+// Local serves the data directory's own certificate, made anew when it is about
+// to end or does not hold all hosts.
+func Local(dir string, hosts []string, now time.Time) (*Source, error) {
+	s, err := Files(filepath.Join(dir, serverCertFile), filepath.Join(dir, serverKeyFile))
+	if err == nil && now.Before(s.loaded.Leaf.NotAfter.Add(-renewBefore)) && holds(s.loaded.Leaf, hosts) {
+		return s, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := issue(dir, hosts, now); err != nil {
+		return nil, err
+	}
+	return Files(filepath.Join(dir, serverCertFile), filepath.Join(dir, serverKeyFile))
+}
+
+func holds(leaf *x509.Certificate, hosts []string) bool {
+	return !slices.ContainsFunc(hosts, func(h string) bool { return leaf.VerifyHostname(h) != nil })
+}
+
+// Certificate is tls.Config's GetCertificate. If a changed file cannot be read,
+// the last good certificate goes on being served.
+func (s *Source) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded != nil && time.Since(s.checked) < recheck {
+		return s.loaded, nil
+	}
+	s.checked = time.Now()
+	info, err := os.Stat(s.cert)
+	if err == nil && s.loaded != nil && info.ModTime().Equal(s.stamp) {
+		return s.loaded, nil
+	}
+	if err == nil {
+		var fresh tls.Certificate
+		if fresh, err = tls.LoadX509KeyPair(s.cert, s.key); err == nil {
+			s.loaded, s.stamp = &fresh, info.ModTime()
+		}
+	}
+	if s.loaded == nil {
+		return nil, fmt.Errorf("load server certificate: %w", err)
+	}
+	return s.loaded, nil
+}

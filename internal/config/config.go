@@ -1,0 +1,243 @@
+// Package config is the server's configuration: one struct, defaults in one
+// place, strict decoding, flags over environment over file.
+//
+// Its one invariant: what is not understood is an error. An unknown key in the
+// file stops the server with the line it stands on, so a setting that somebody
+// believes in is always in force.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// FileName is the configuration file inside the data directory.
+const FileName = "strongroom.yaml"
+
+// Environment variables that stand between flags and file.
+const (
+	EnvData     = "STRONGROOM_DATA"
+	EnvListen   = "STRONGROOM_LISTEN"
+	EnvDatabase = "STRONGROOM_DATABASE"
+)
+
+// Config holds every setting. The zero value of a field means its default.
+type Config struct {
+	// Data is the data directory; not in the file, which lies in it.
+	Data string `yaml:"-"`
+	// Listen is the address of the API, host:port.
+	Listen string `yaml:"listen"`
+	// Operations is the address of /healthz, /readyz and /metrics; loopback.
+	Operations string `yaml:"operations"`
+	// Database is a postgres:// URL; empty means SQLite in the data directory.
+	Database string `yaml:"database,omitempty"`
+	// DatabaseFile is a file that holds the URL, for URLs with a password.
+	DatabaseFile string `yaml:"database_file,omitempty"`
+	// Region is the default region, Regions are all that are served.
+	Region  string   `yaml:"region"`
+	Regions []string `yaml:"regions"`
+	// InsecureHTTP serves plain HTTP, on loopback only.
+	InsecureHTTP bool `yaml:"insecure_http,omitempty"`
+	// RequireUnprivileged refuses to run as root.
+	RequireUnprivileged bool   `yaml:"require_unprivileged,omitempty"`
+	TLS                 TLS    `yaml:"tls"`
+	Limits              Limits `yaml:"limits"`
+	Audit               Audit  `yaml:"audit"`
+	Quotas              Quotas `yaml:"quotas"`
+	Log                 Log    `yaml:"log"`
+}
+
+// TLS says which certificate is served.
+type TLS struct {
+	// Certificate and Key are PEM files of the operator's own; empty means one
+	// from the data directory's own authority.
+	Certificate string `yaml:"certificate,omitempty"`
+	Key         string `yaml:"key,omitempty"`
+	// Hosts are further names and addresses for the own certificate.
+	Hosts []string `yaml:"hosts,omitempty"`
+}
+
+// Limits bound what a client may ask for.
+type Limits struct {
+	Body         int64         `yaml:"body"`          // bytes of a request body
+	Header       int           `yaml:"header"`        // bytes of all headers
+	Nesting      int           `yaml:"nesting"`       // depth of JSON
+	RequestTime  time.Duration `yaml:"request_time"`  // for one operation
+	HeaderTime   time.Duration `yaml:"header_time"`   // to send the headers
+	ReadTime     time.Duration `yaml:"read_time"`     // to send a whole request
+	WriteTime    time.Duration `yaml:"write_time"`    // to take an answer
+	IdleTime     time.Duration `yaml:"idle_time"`     // between requests
+	Connections  int           `yaml:"connections"`   // open at once
+	ShutdownTime time.Duration `yaml:"shutdown_time"` // for calls under way at the end
+}
+
+// Audit says how safe a record is before its call is answered.
+type Audit struct {
+	// Durability is "written" (in the operating system, on disk within 200 ms) or
+	// "synced" (on disk).
+	Durability string `yaml:"durability"`
+	// SegmentSize is the size of a segment file in bytes.
+	SegmentSize int64 `yaml:"segment_size"`
+}
+
+// Quotas are per account and region, with AWS's numbers as defaults; 0 leaves
+// the default.
+type Quotas struct {
+	Secrets           int `yaml:"secrets,omitempty"`
+	VersionsPerSecret int `yaml:"versions_per_secret,omitempty"`
+	LabelsPerSecret   int `yaml:"labels_per_secret,omitempty"`
+	TagsPerSecret     int `yaml:"tags_per_secret,omitempty"`
+	Users             int `yaml:"users,omitempty"`
+	AccessKeysPerUser int `yaml:"access_keys_per_user,omitempty"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// Default returns the defaults.
+func Default() Config {
+	return Config{
+		Data: "strongroom-data", Listen: "127.0.0.1:4766", Operations: "127.0.0.1:4767", Region: "us-east-1",
+		Limits: Limits{Body: 1 << 20, Header: 32 << 10, Nesting: 64, RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
+			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, Connections: 10_000, ShutdownTime: 20 * time.Second},
+		Audit: Audit{Durability: "written", SegmentSize: 64 << 20},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load reads the file of a data directory over the defaults, then the
+// environment. A missing file is no error. flags, if not nil, is applied last.
+func Load(data string, getenv func(string) string, flags func(*Config)) (Config, error) {
+	c := Default()
+	c.Data = data
+	path := filepath.Join(data, FileName)
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		err = decode(f, &c)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	if v := getenv(EnvListen); v != "" {
+		c.Listen = v
+	}
+	if v := getenv(EnvDatabase); v != "" {
+		c.Database = v
+	}
+	if flags != nil {
+		flags(&c)
+	}
+	if c.Database == "" && c.DatabaseFile != "" {
+		b, err := os.ReadFile(c.DatabaseFile)
+		if err != nil {
+			return c, fmt.Errorf("read database URL: %w", err)
+		}
+		c.Database = strings.TrimSpace(string(b))
+	}
+	if len(c.Regions) == 0 {
+		c.Regions = []string{c.Region}
+	}
+	return c, c.Validate()
+}
+
+func decode(r io.Reader, c *Config) error {
+	d := yaml.NewDecoder(r)
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+var regionPattern = regexp.MustCompile(`^([a-z]+-)+\d+$`)
+
+// Validate says what cannot be.
+func (c *Config) Validate() error {
+	for _, r := range c.Regions {
+		if !regionPattern.MatchString(r) || len(r) > 32 {
+			return fmt.Errorf("%q is not a region; use a name such as us-east-1 or dc-berlin-1", r)
+		}
+	}
+	if !slices.Contains(c.Regions, c.Region) {
+		return fmt.Errorf("regions does not hold the default region %s", c.Region)
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("listen %q is not host:port", c.Listen)
+	}
+	if c.InsecureHTTP && !loopback(c.Listen) {
+		return fmt.Errorf("insecure_http works on loopback only, not on %s: secrets and signatures would cross the network in the clear", c.Listen)
+	}
+	if c.Operations != "" && !loopback(c.Operations) {
+		return fmt.Errorf("operations must listen on loopback, not on %s: it asks for no signature", c.Operations)
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		return errors.New("tls needs both certificate and key, or neither")
+	}
+	if c.Audit.Durability != "written" && c.Audit.Durability != "synced" {
+		return fmt.Errorf("audit durability %q is neither written nor synced", c.Audit.Durability)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("log format %q is neither text nor json", c.Log.Format)
+	}
+	return nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// URL is where clients on this machine reach the API.
+func (c *Config) URL() string {
+	scheme := "https"
+	if c.InsecureHTTP {
+		scheme = "http"
+	}
+	host, port, _ := net.SplitHostPort(c.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// CertificateHosts are the names and addresses of the own certificate.
+func (c *Config) CertificateHosts() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if host, _, _ := net.SplitHostPort(c.Listen); host != "" && !slices.Contains(hosts, host) {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+			hosts = append(hosts, host)
+		}
+	}
+	return append(hosts, c.TLS.Hosts...)
+}
+
+// Redacted returns the effective configuration as YAML, without passwords.
+func (c Config) Redacted() string {
+	if c.Database != "" {
+		c.Database = "[redacted]"
+	}
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}

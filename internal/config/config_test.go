@@ -1,0 +1,64 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func none(string) string { return "" }
+
+func TestLoadOrder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "listen: 127.0.0.1:1\nregion: eu-test-1\nregions: [eu-test-1, eu-test-2]\n")
+	c, err := Load(dir, none, nil)
+	if err != nil || c.Listen != "127.0.0.1:1" || c.Region != "eu-test-1" || c.Limits.Body != 1<<20 {
+		t.Fatalf("file: %+v, %v", c, err)
+	}
+	env := func(k string) string { return map[string]string{EnvListen: "127.0.0.1:2"}[k] }
+	if c, err = Load(dir, env, nil); err != nil || c.Listen != "127.0.0.1:2" {
+		t.Fatalf("environment: %+v, %v", c.Listen, err)
+	}
+	if c, err = Load(dir, env, func(c *Config) { c.Listen = "127.0.0.1:3" }); err != nil || c.Listen != "127.0.0.1:3" {
+		t.Fatalf("flags: %+v, %v", c.Listen, err)
+	}
+	if c, err = Load(t.TempDir(), none, nil); err != nil || c.Region != "us-east-1" || len(c.Regions) != 1 {
+		t.Fatalf("no file: %+v, %v", c, err)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"line 1: field listne not found": "listne: 127.0.0.1:1\n",
+		"not a region":                   "region: Mars\n",
+		"works on loopback only":         "insecure_http: true\nlisten: 0.0.0.0:80\n",
+		"operations must listen":         "operations: 0.0.0.0:4767\n",
+		"neither written nor synced":     "audit: {durability: maybe}\n",
+		"does not hold the default":      "regions: [eu-west-1]\n",
+		"needs both certificate and key": "tls: {certificate: a.pem}\n",
+		"neither text nor json":          "log: {format: xml}\n",
+		"is not host:port":               "listen: nowhere\n",
+	} {
+		dir := t.TempDir()
+		write(t, dir, text)
+		if _, err := Load(dir, none, nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%q: got error %v, want %q", text, err, name)
+		}
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	c := Default()
+	c.Database = "postgres://u:hunter2@db/x"
+	if s := c.Redacted(); strings.Contains(s, "hunter2") || !strings.Contains(s, "[redacted]") {
+		t.Error(s)
+	}
+}
+
+func write(t *testing.T, dir, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, FileName), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,162 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/auth"
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/store"
+)
+
+// newAccessKey makes a key of an account for a user ("" = root) and seals its
+// secret. The secret is returned once and not kept.
+func newAccessKey(keys Sealer, account, userID string, now, expires time.Time) (accessKey, string, error) {
+	id, err := aws.NewAccessKeyID(aws.LongTermKeyPrefix, account)
+	if err != nil {
+		return accessKey{}, "", err
+	}
+	secret := aws.NewSecretKey()
+	sealed, err := keys.Seal(sealPurpose, sealContext(account, id), []byte(secret))
+	if err != nil {
+		return accessKey{}, "", fmt.Errorf("seal access key: %w", err)
+	}
+	return accessKey{Account: account, KeyID: id, UserID: userID, Active: true, Sealed: sealed, CreatedAt: now, ExpiresAt: expires}, secret, nil
+}
+
+// CreateAccessKey makes a key for a user, or the caller; its secret is shown in
+// this answer only.
+func (s *Service) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error) {
+	name, err := callerOr(ctx, in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.authorizeUser(ctx, "CreateAccessKey", name)
+	if err != nil {
+		return nil, err
+	}
+	k, secret, err := newAccessKey(s.keys, u.Account, u.ID, time.Time{}, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	err = s.change(ctx, u, func(tx store.Tx) error {
+		held, err := listAccessKeys(tx, u.Account, u.ID)
+		if err != nil {
+			return err
+		}
+		if len(held) >= s.quotas.AccessKeysPerUser {
+			return ErrLimitExceeded("Cannot exceed quota for AccessKeysPerUser: %d", s.quotas.AccessKeysPerUser)
+		}
+		k.CreatedAt = tx.Now()
+		return insertAccessKey(tx, k)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &CreateAccessKeyOutput{AccessKey: &AccessKey{
+		UserName: &u.Name, AccessKeyId: &k.KeyID, Status: new(statusOf(k)),
+		SecretAccessKey: new(aws.SensitiveString(secret)), CreateDate: wireTime(k.CreatedAt),
+	}}, nil
+}
+
+// UpdateAccessKey switches a key on or off; the next request feels it.
+func (s *Service) UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error) {
+	name, err := callerOr(ctx, in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.authorizeUser(ctx, "UpdateAccessKey", name)
+	if err != nil {
+		return nil, err
+	}
+	return &UpdateAccessKeyOutput{}, s.change(ctx, u, func(tx store.Tx) error {
+		n, err := tx.Exec(`UPDATE iam_access_keys SET active = $4 WHERE account = $1 AND user_id = $2 AND key_id = $3`,
+			u.Account, u.ID, *in.AccessKeyId, *in.Status == "Active")
+		return foundKey(n, err, *in.AccessKeyId)
+	})
+}
+
+// DeleteAccessKey destroys a key.
+func (s *Service) DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error) {
+	name, err := callerOr(ctx, in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.authorizeUser(ctx, "DeleteAccessKey", name)
+	if err != nil {
+		return nil, err
+	}
+	return &DeleteAccessKeyOutput{}, s.change(ctx, u, func(tx store.Tx) error {
+		n, err := tx.Exec(`DELETE FROM iam_access_keys WHERE account = $1 AND user_id = $2 AND key_id = $3`, u.Account, u.ID, *in.AccessKeyId)
+		return foundKey(n, err, *in.AccessKeyId)
+	})
+}
+
+// ListAccessKeys lists a user's keys without their secrets.
+func (s *Service) ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (*ListAccessKeysOutput, error) {
+	after, limit, err := page(in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	name, err := callerOr(ctx, in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.authorizeUser(ctx, "ListAccessKeys", name)
+	if err != nil {
+		return nil, err
+	}
+	var keys []accessKey
+	err = s.db.Read(ctx, func(tx store.Tx) (err error) {
+		keys, err = listAccessKeys(tx, u.Account, u.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys, marker := cut(keys, func(k accessKey) string { return k.KeyID }, after, limit)
+	out := &ListAccessKeysOutput{AccessKeyMetadata: []AccessKeyMetadata{}, IsTruncated: new(marker != nil), Marker: marker}
+	for _, k := range keys {
+		out.AccessKeyMetadata = append(out.AccessKeyMetadata, AccessKeyMetadata{
+			UserName: &u.Name, AccessKeyId: &k.KeyID, Status: new(statusOf(k)), CreateDate: wireTime(k.CreatedAt),
+		})
+	}
+	return out, nil
+}
+
+func statusOf(k accessKey) string {
+	if k.Active {
+		return "Active"
+	}
+	return "Inactive"
+}
+
+func foundKey(n int64, err error, id string) error {
+	if err == nil && n == 0 {
+		return ErrNoSuchEntity("The Access Key with id %s cannot be found.", id)
+	}
+	return err
+}
+
+// CreateRootCredentials makes a key of an account's root user that ends at
+// expires. It is not an AWS operation: the operator's socket calls it, inside an
+// audited call.
+func (s *Service) CreateRootCredentials(ctx context.Context, account string, lifetime time.Duration) (keyID, secret string, expires time.Time, err error) {
+	k, secret, err := newAccessKey(s.keys, account, "", time.Time{}, time.Time{})
+	if err != nil {
+		return "", "", time.Time{}, err
+	}
+	err = s.db.Write(ctx, func(tx store.Tx) error {
+		k.CreatedAt, k.ExpiresAt = tx.Now(), tx.Now().Add(lifetime)
+		// Root has at most one key: the one before it ends now.
+		if _, err := tx.Exec(`DELETE FROM iam_access_keys WHERE account = $1 AND user_id = ''`, account); err != nil {
+			return err
+		}
+		if err := insertAccessKey(tx, k); err != nil {
+			return err
+		}
+		return s.db.Bump(tx, account, "", auth.IAMGeneration)
+	})
+	return k.KeyID, secret, k.ExpiresAt, err
+}

@@ -1,0 +1,367 @@
+package policy
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// The two wildcards inside a compiled pattern. Neither byte occurs in UTF-8,
+// so a literal '*' (from ${*}, or from a value put in for a variable) can
+// never be taken for one.
+const (
+	anyRun  = 0xFF
+	anyChar = 0xFE
+)
+
+type shape uint8
+
+const (
+	shapeExact    shape = iota // no wildcard
+	shapePrefix                // one run of anything, at the end
+	shapeAll                   // matches every text
+	shapeGlob                  // any other mixture of wildcards
+	shapeTemplate              // holds variables, expanded for each request
+)
+
+// pattern is a text with wildcards and policy variables, compiled.
+type pattern struct {
+	text   string // what to compare; without the last run for shapePrefix
+	pieces []piece
+	shape  shape
+}
+
+// piece is one stretch of a pattern that holds variables: either compiled
+// text, or a variable.
+type piece struct {
+	text       string
+	isVariable bool
+	key        string // lower-case context key
+	fallback   string
+	hasDefault bool
+}
+
+// compile reads a text of a policy. Wildcards count when wild is set,
+// variables when variables is set (documents of version 2012-10-17 only).
+func compile(text string, wild, variables bool) pattern {
+	if variables && strings.Contains(text, "${") {
+		return pattern{pieces: split(text, wild), shape: shapeTemplate}.flatten()
+	}
+	return compiled(encode(text, wild))
+}
+
+// compiled chooses the cheapest comparison for an encoded text.
+func compiled(text string) pattern {
+	runs := strings.IndexByte(text, anyRun)
+	chars := strings.IndexByte(text, anyChar)
+	switch {
+	case runs < 0 && chars < 0:
+		return pattern{text: text}
+	case len(text) == 1 && runs == 0:
+		return pattern{shape: shapeAll}
+	case chars < 0 && runs == len(text)-1:
+		return pattern{text: text[:runs], shape: shapePrefix}
+	}
+	return pattern{text: text, shape: shapeGlob}
+}
+
+func encode(text string, wild bool) string {
+	if !wild || !strings.ContainsAny(text, "*?") {
+		return text
+	}
+	b := []byte(text)
+	for i, c := range b {
+		switch c {
+		case '*':
+			b[i] = anyRun
+		case '?':
+			b[i] = anyChar
+		}
+	}
+	return string(b)
+}
+
+// split cuts a text at its variables. "${*}", "${?}" and "${$}" are the bare
+// characters; "${" without an end is text.
+func split(text string, wild bool) []piece {
+	var pieces []piece
+	for {
+		start := strings.Index(text, "${")
+		if start < 0 {
+			break
+		}
+		p, size := variable(text[start:])
+		if size == 0 {
+			break
+		}
+		pieces = append(pieces, piece{text: encode(text[:start], wild)}, p)
+		text = text[start+size:]
+	}
+	return append(pieces, piece{text: encode(text, wild)})
+}
+
+// variable reads one "${…}" at the start of text and says how many bytes it
+// took, 0 when it never ends. What is neither a key nor a key with a default
+// is taken whole as a key; no request has such a key, so it has no value.
+func variable(text string) (piece, int) {
+	end := strings.IndexByte(text, '}')
+	if end < 0 {
+		return piece{}, 0
+	}
+	inner := text[len("${"):end]
+	switch inner {
+	case "*", "?", "$":
+		return piece{text: inner}, end + 1
+	}
+	// A quoted default may hold a brace, so it is read before the first '}'
+	// is believed.
+	if comma := strings.IndexByte(inner, ','); comma >= 0 {
+		rest := strings.TrimLeft(text[len("${")+comma+1:], " ")
+		if quoted, ok := strings.CutPrefix(rest, "'"); ok {
+			if fallback, after, ok := strings.Cut(quoted, "'"); ok && strings.HasPrefix(after, "}") {
+				size := len(text) - len(after) + 1
+				return piece{isVariable: true, key: strings.ToLower(inner[:comma]), fallback: fallback, hasDefault: true}, size
+			}
+		}
+	}
+	return piece{isVariable: true, key: strings.ToLower(inner)}, end + 1
+}
+
+// flatten joins a template whose variables were all bare characters back into
+// plain text.
+func (p pattern) flatten() pattern {
+	var text strings.Builder
+	for _, piece := range p.pieces {
+		if piece.isVariable {
+			return p
+		}
+		text.WriteString(piece.text)
+	}
+	return compiled(text.String())
+}
+
+// expand appends the compiled text of a template with its variables replaced.
+// It fails when a variable has neither value nor default.
+func (p *pattern) expand(dst []byte, e *evaluation) ([]byte, bool) {
+	for i := range p.pieces {
+		piece := &p.pieces[i]
+		if !piece.isVariable {
+			dst = append(dst, piece.text...)
+			continue
+		}
+		value, ok := e.single(piece.key)
+		switch {
+		case ok:
+			dst = append(dst, value...)
+		case piece.hasDefault:
+			dst = append(dst, piece.fallback...)
+		default:
+			return dst, false
+		}
+	}
+	return dst, true
+}
+
+// matches compares a pattern without variables.
+func (p *pattern) matches(s string) bool {
+	switch p.shape {
+	case shapeExact:
+		return p.text == s
+	case shapePrefix:
+		return strings.HasPrefix(s, p.text)
+	case shapeAll:
+		return true
+	}
+	return glob(p.text, s)
+}
+
+// matchesIn compares a pattern that may hold variables. resolved is false when
+// one of them has no value; such a pattern matches nothing.
+func (p *pattern) matchesIn(s string, e *evaluation) (matched, resolved bool) {
+	if p.shape != shapeTemplate {
+		return p.matches(s), true
+	}
+	var room [expandRoom]byte
+	text, ok := p.expand(room[:0], e)
+	if !ok {
+		return false, false
+	}
+	return glob(text, s), true
+}
+
+// expandRoom is the size of the stack buffer that templates are expanded
+// into; longer results move to the heap.
+const expandRoom = 256
+
+// glob matches an encoded pattern against a text with two pointers and one
+// way back: only the last run of anything is ever stretched, which is enough
+// because an earlier, shorter match of it leaves at least as much text for the
+// rest. So the cost is at most the product of the lengths, never exponential.
+// '?' is one character, not one byte.
+func glob[P string | []byte, S string | []byte](p P, s S) bool {
+	pi, si := 0, 0
+	resumeP, resumeS := -1, 0
+	for si < len(s) {
+		if pi < len(p) {
+			switch c := p[pi]; {
+			case c == anyRun:
+				pi++
+				if pi == len(p) {
+					return true
+				}
+				resumeP, resumeS = pi, si
+				continue
+			case c == anyChar:
+				pi++
+				si += width(s, si)
+				continue
+			case c == s[si]:
+				pi++
+				si++
+				continue
+			}
+		}
+		if resumeP < 0 {
+			return false
+		}
+		resumeS += width(s, resumeS)
+		pi, si = resumeP, resumeS
+	}
+	for pi < len(p) && p[pi] == anyRun {
+		pi++
+	}
+	return pi == len(p)
+}
+
+// width is the length in bytes of the character at i. A byte that is not part
+// of valid UTF-8 counts as one.
+func width[S string | []byte](s S, i int) int {
+	if s[i] < utf8.RuneSelf {
+		return 1
+	}
+	var b [utf8.UTFMax]byte
+	n := copy(b[:], s[i:])
+	_, size := utf8.DecodeRune(b[:n])
+	return size
+}
+
+// arnParts is the number of colon-separated parts of an ARN. The last holds
+// all the rest, colons included.
+const arnParts = 6
+
+// splitARN cuts an ARN into its parts; ok is false for a text with fewer.
+func splitARN(s string) (parts [arnParts]string, ok bool) {
+	for i := range arnParts - 1 {
+		colon := strings.IndexByte(s, ':')
+		if colon < 0 {
+			return parts, false
+		}
+		parts[i], s = s[:colon], s[colon+1:]
+	}
+	parts[arnParts-1] = s
+	return parts, true
+}
+
+// arnPattern is a pattern for ARNs: six patterns, none of which sees more than
+// its own part.
+type arnPattern struct {
+	source string
+	all    bool // the pattern "*" alone, the only one that matches no resource
+	parts  [arnParts]pattern
+}
+
+// compileResource reads an element of Resource or NotResource, where
+// variables count in the sixth part only (spec iam-policy-evaluation.md 3).
+func compileResource(source string, variables bool) arnPattern {
+	a := arnPattern{source: source, all: source == "*"}
+	texts := strings.SplitN(source, ":", arnParts)
+	for i := range a.parts {
+		text := "*"
+		if i < len(texts) {
+			text = texts[i]
+		}
+		a.parts[i] = compile(text, true, variables && i == arnParts-1)
+	}
+	return a
+}
+
+// compileARN reads a value of an ARN condition that holds no variables. What
+// "${*}" and its like stand for is text by now, so the parts are cut from the
+// compiled form.
+func compileARN(text pattern) arnPattern {
+	var a arnPattern
+	encoded := text.text
+	switch text.shape {
+	case shapePrefix, shapeAll:
+		encoded += "\xff"
+	}
+	texts := strings.SplitN(encoded, ":", arnParts)
+	for i := range a.parts {
+		a.parts[i] = pattern{shape: shapeAll}
+		if i < len(texts) {
+			a.parts[i] = compiled(texts[i])
+		}
+	}
+	return a
+}
+
+// matchesParts compares a pattern without variables.
+func (a *arnPattern) matchesParts(arn *[arnParts]string) bool {
+	for i := range a.parts {
+		if !a.parts[i].matches(arn[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// resolved says whether every variable of the pattern has a value.
+func (a *arnPattern) resolved(e *evaluation) bool {
+	last := &a.parts[arnParts-1]
+	if last.shape != shapeTemplate {
+		return true
+	}
+	var room [expandRoom]byte
+	_, ok := last.expand(room[:0], e)
+	return ok
+}
+
+// matches compares with the resource of the request.
+func (a *arnPattern) matches(e *evaluation) bool {
+	if a.all {
+		return true
+	}
+	if !e.hasARN {
+		return false
+	}
+	// From the fourth part on the parts tell resources apart; "arn", the
+	// partition and the service seldom do.
+	for i := arnParts - 2; i >= 0; i-- {
+		if !a.parts[i].matches(e.arn[i]) {
+			return false
+		}
+	}
+	matched, _ := a.parts[arnParts-1].matchesIn(e.arn[arnParts-1], e)
+	return matched
+}
+
+// matchARN compares an encoded ARN pattern, part by part, with an ARN. Parts
+// that the pattern lacks match anything.
+func matchARN(p []byte, arn *[arnParts]string) bool {
+	for i := range arnParts {
+		end := len(p)
+		if i < arnParts-1 {
+			if colon := bytes.IndexByte(p, ':'); colon >= 0 {
+				end = colon
+			}
+		}
+		if !glob(p[:end], arn[i]) {
+			return false
+		}
+		if end == len(p) {
+			return true
+		}
+		p = p[end+1:]
+	}
+	return true
+}

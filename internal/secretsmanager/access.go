@@ -1,0 +1,206 @@
+package secretsmanager
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/strongroom/strongroom/internal/auth"
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/policy"
+	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
+)
+
+// resourceType is how audit records call a secret.
+const resourceType = "AWS::SecretsManager::Secret"
+
+func errNotFound() *aws.Error {
+	return ErrResourceNotFound("Secrets Manager can't find the specified secret.")
+}
+
+func errMarked() *aws.Error {
+	return ErrInvalidRequest("You can't perform this operation on the secret because it was marked for deletion.")
+}
+
+func errReplica() *aws.Error {
+	return ErrInvalidParameter("Operation not permitted on a replica secret. Call must be made in primary secret's region.")
+}
+
+// errChanged says that what a decision was made on is no longer so; the
+// operation starts again.
+var errChanged = errors.New("secret changed while it was being worked on")
+
+// maxAttempts bounds how often an operation starts again. Each time somebody
+// else's change to the same secret has been committed, so a caller that runs
+// out of them competes with at least as many others.
+const maxAttempts = 8
+
+// retry runs an operation until it is not overtaken by a change to what it was
+// decided on.
+func retry[T any](fn func() (T, error)) (out T, err error) {
+	for range maxAttempts {
+		if out, err = fn(); !errors.Is(err, errChanged) {
+			return out, err
+		}
+	}
+	return out, ErrInternalServiceError("The request could not be completed because the secret keeps changing. Try again.").With(err)
+}
+
+// open finds a secret and decides whether the caller may perform action on it.
+// Without permission a missing secret is denied, not missing (spec 1.6).
+func (s *Service) open(ctx context.Context, action, secretID string, keys ...auth.Key) (*secret, error) {
+	at := here(ctx)
+	ref, err := resolve(secretID, at.Account, at.Region)
+	if err != nil {
+		return nil, err
+	}
+	sec, err := s.find(ctx, ref)
+	if err != nil && !errors.Is(err, store.ErrNoRows) {
+		return nil, err
+	}
+	return sec, s.decide(ctx, action, ref, sec, keys)
+}
+
+func (s *Service) find(ctx context.Context, ref reference) (*secret, error) {
+	sec, err := scanSecret(s.db.Get(ctx, secretByName, ref.Account, ref.Region, ref.Name))
+	if err == nil && ref.Suffix != "" && ref.Suffix != sec.Suffix {
+		return nil, store.ErrNoRows
+	}
+	return sec, err
+}
+
+// decide authorises an action on sec, or on the ARN asked for when sec is nil,
+// and then says that it is missing.
+func (s *Service) decide(ctx context.Context, action string, ref reference, sec *secret, keys []auth.Key) error {
+	if sec == nil {
+		call := wire.CallFrom(ctx)
+		call.Touch(wire.Resource{ARN: ref.arn(), Type: resourceType, Account: ref.Account})
+		request := &auth.Request{Action: "secretsmanager:" + action, Resource: ref.arn(), Shown: ref.Given, Account: ref.Account,
+			Keys: append(keys, auth.Key{Name: "secretsmanager:SecretId", Values: []string{ref.arn()}})}
+		if err := s.auth.Authorize(ctx, request); err != nil {
+			return err
+		}
+		return errNotFound()
+	}
+	request, err := s.request(sec, action, ref.Given, keys)
+	if err != nil {
+		return err
+	}
+	wire.CallFrom(ctx).Touch(wire.Resource{ARN: request.Resource, Type: resourceType, Account: sec.Account})
+	return s.auth.Authorize(ctx, request)
+}
+
+// request is the question "may the caller do action on sec".
+func (s *Service) request(sec *secret, action, shown string, keys []auth.Key) (*auth.Request, error) {
+	source, err := s.policies.of(sec)
+	if err != nil {
+		return nil, err
+	}
+	arn := sec.arn()
+	keys = append(keys, auth.Key{Name: "secretsmanager:SecretId", Values: []string{arn}})
+	if sec.PrimaryRegion != "" {
+		keys = append(keys, auth.Key{Name: "secretsmanager:SecretPrimaryRegion", Values: []string{sec.PrimaryRegion}})
+	}
+	if sec.Type != "" {
+		keys = append(keys, auth.Key{Name: "secretsmanager:resource/Type", Values: []string{sec.Type}})
+	}
+	return &auth.Request{Action: "secretsmanager:" + action, Resource: arn, Shown: shown, Account: sec.Account,
+		Policy: source, Keys: keys, Tags: sec.Tags}, nil
+}
+
+// live refuses a secret that was marked for deletion.
+func (sec *secret) live() error {
+	if !sec.DeletedAt.IsZero() {
+		return errMarked()
+	}
+	return nil
+}
+
+// writable refuses what may not be changed: marked secrets and replicas.
+func (sec *secret) writable() error {
+	if err := sec.live(); err != nil {
+		return err
+	}
+	if sec.Replica {
+		return errReplica()
+	}
+	return nil
+}
+
+// change runs an audited write on the secret that was decided on. fn gets it as
+// it is now; when what the decision rests on has moved meanwhile (policy, tags,
+// state, key) the whole operation starts again.
+func (s *Service) change(ctx context.Context, seen *secret, fn func(tx store.Tx, now *secret) error) error {
+	err := s.db.Write(ctx, func(tx store.Tx) error {
+		now, err := scanSecret(tx.QueryRow(secretByUID, seen.Account, seen.Region, seen.UID))
+		if errors.Is(err, store.ErrNoRows) {
+			return errChanged
+		}
+		if err != nil {
+			return err
+		}
+		if now.PolicyVersion != seen.PolicyVersion || encodeTags(now.Tags) != encodeTags(seen.Tags) ||
+			now.KmsKeyID != seen.KmsKeyID || now.Type != seen.Type || now.Replica != seen.Replica ||
+			now.PrimaryRegion != seen.PrimaryRegion || now.DeletedAt.IsZero() != seen.DeletedAt.IsZero() {
+			return errChanged
+		}
+		return fn(tx, now)
+	})
+	if err == nil {
+		wire.CallFrom(ctx).ResponseElements = map[string]any{"arn": seen.arn()}
+	}
+	return err
+}
+
+// save writes a changed secret and lets its replicas follow.
+func (s *Service) save(tx store.Tx, sec *secret) error {
+	sec.ChangedAt = tx.Now()
+	if err := saveSecret(tx, sec); err != nil {
+		return err
+	}
+	if sec.PrimaryRegion == "" || sec.Replica {
+		return nil
+	}
+	return wakeReplicas(tx, sec)
+}
+
+// policyCache keeps compiled resource policies. A text never changes under its
+// version, so nothing needs to be invalidated.
+type policyCache struct {
+	mu      sync.RWMutex
+	sources map[policyKey]*policy.Source
+}
+
+type policyKey struct {
+	uid     string
+	version int64
+}
+
+// policyCacheLimit bounds the memory that compiled policies take; a full cache
+// starts again.
+const policyCacheLimit = 10_000
+
+func (c *policyCache) of(sec *secret) (*policy.Source, error) {
+	if sec.Policy == "" {
+		return nil, nil
+	}
+	key := policyKey{sec.UID, sec.PolicyVersion}
+	c.mu.RLock()
+	source := c.sources[key]
+	c.mu.RUnlock()
+	if source != nil {
+		return source, nil
+	}
+	source, err := compilePolicy(sec)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sources == nil || len(c.sources) >= policyCacheLimit {
+		c.sources = make(map[policyKey]*policy.Source)
+	}
+	c.sources[key] = source
+	return source, nil
+}

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/wire"
+)
+
+// observe registers the collectors and returns what is told of each call.
+// Labels are limited to service, operation and error code: never a name, a
+// principal or an address.
+func (s *Server) observe() wire.Observer {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "strongroom_requests_total", Help: "Finished calls, nested ones included.",
+	}, []string{"service", "operation", "code"})
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "strongroom_request_seconds", Help: "Time from the first byte of a call to its answer.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+	}, []string{"service", "operation"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "strongroom_refused_total", Help: "Requests refused before their caller was known.",
+	}, []string{"code"})
+	s.metrics.MustRegister(requests, seconds, refused)
+	s.metrics.MustRegister(s.storeCollectors()...)
+	return func(c *wire.Call, _ int, took time.Duration) {
+		code := "OK"
+		var e *aws.Error
+		if errors.As(c.Err, &e) {
+			code = e.Code
+		} else if c.Err != nil {
+			code = "InternalFailure"
+		}
+		if c.Principal == nil || c.Service == nil {
+			refused.WithLabelValues(code).Inc()
+			return
+		}
+		requests.WithLabelValues(c.Service.Name, c.Operation, code).Inc()
+		seconds.WithLabelValues(c.Service.Name, c.Operation).Observe(took.Seconds())
+	}
+}
+
+func (s *Server) storeCollectors() []prometheus.Collector {
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
+	}
+	counter := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f)
+	}
+	return []prometheus.Collector{
+		gauge("strongroom_store_writes_waiting", "Writes that wait for their turn.", func() float64 { return float64(s.db.Stats().Waiting) }),
+		counter("strongroom_store_commits_total", "Committed writes.", func() float64 { return float64(s.db.Stats().Commits) }),
+		counter("strongroom_store_batches_total", "Transactions that they shared.", func() float64 { return float64(s.db.Stats().Batches) }),
+		counter("strongroom_store_rollbacks_total", "Writes that were not committed.", func() float64 { return float64(s.db.Stats().Rollbacks) }),
+		counter("strongroom_store_retries_total", "Writes that ran again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) }),
+	}
+}

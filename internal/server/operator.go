@@ -1,0 +1,184 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/iam"
+)
+
+// rootLifetime is how long root credentials live.
+const rootLifetime = time.Hour
+
+// ownerOnly lets only the server's own user and root in.
+type ownerOnly struct{ net.Listener }
+
+func (l *ownerOnly) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if uid, err := peerUser(c); err == nil && (uid == 0 || uid == uint32(os.Geteuid())) {
+			return c, nil
+		}
+		c.Close()
+	}
+}
+
+func peerUser(c net.Conn) (uid uint32, err error) {
+	raw, err := c.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	if cerr := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); cerr != nil {
+		return 0, cerr
+	}
+	if err != nil {
+		return 0, err
+	}
+	return cred.Uid, nil
+}
+
+// Status is what the operator sees of a running server.
+type Status struct {
+	Account  string   `json:"account"`
+	Node     string   `json:"node"`
+	Engine   string   `json:"engine"`
+	Listen   string   `json:"listen"`
+	Regions  []string `json:"regions"`
+	Warnings []string `json:"warnings"`
+	Audit    struct {
+		Durability string `json:"durability"`
+		Lost       bool   `json:"lostBehindSignedHead"`
+	} `json:"audit"`
+}
+
+// Status describes the server and warns of what weakens it.
+func (s *Server) Status() Status {
+	st, _ := readState(s.config.Data) // Open has read it
+	out := Status{Account: st.Account, Node: st.Node, Engine: s.db.Engine(), Listen: s.config.URL(), Regions: s.config.Regions,
+		Warnings: Warnings(s.config.InsecureHTTP)}
+	out.Audit.Durability, out.Audit.Lost = s.config.Audit.Durability, s.audit.Recovered().Lost()
+	if out.Audit.Lost {
+		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")
+	}
+	return out
+}
+
+// Warnings names the weaknesses of a default installation.
+func Warnings(insecureHTTP bool) []string {
+	w := []string{
+		"the root key lies beside the data: whoever copies the directory can read every secret",
+		"names, tags, descriptions and policies are stored in the clear",
+	}
+	if os.Geteuid() == 0 {
+		w = append(w, "running as root; use an account of its own (require_unprivileged refuses root)")
+	}
+	if insecureHTTP {
+		w = append(w, "plain HTTP: secrets cross the loopback interface in the clear")
+	}
+	return w
+}
+
+// operatorHandler is the API behind the socket. Whoever may open the socket may
+// read the root key as well, so nothing here asks for more.
+func (s *Server) operatorHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, s.Status()) })
+	mux.HandleFunc("GET /v1/accounts", func(w http.ResponseWriter, r *http.Request) {
+		accounts, err := s.iam.ListAccounts(r.Context())
+		s.operatorAnswer(w, accounts, err)
+	})
+	mux.HandleFunc("POST /v1/accounts", func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			Account string `json:"account"`
+			Name    string `json:"name"`
+		}
+		if !readOperator(w, r, &in) {
+			return
+		}
+		if in.Account == "" {
+			in.Account = aws.NewAccountID()
+		}
+		if !aws.ValidAccountID(in.Account) {
+			writeAnswer(w, http.StatusBadRequest, operatorError{"account id must be 12 digits"})
+			return
+		}
+		creds, err := s.CreateAccount(r.Context(), in.Account, in.Name)
+		s.operatorAnswer(w, creds, err)
+	})
+	mux.HandleFunc("POST /v1/root-credentials", s.rootCredentials)
+	return http.MaxBytesHandler(mux, 64<<10)
+}
+
+// RootCredentials are a key of an account's root user.
+type RootCredentials struct {
+	Credentials
+	Expires time.Time `json:"expires"`
+}
+
+func (s *Server) rootCredentials(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Account string `json:"account"`
+	}
+	if !readOperator(w, r, &in) {
+		return
+	}
+	accounts, err := s.iam.ListAccounts(r.Context())
+	if err != nil {
+		s.operatorAnswer(w, nil, err)
+		return
+	}
+	known := false
+	for _, a := range accounts {
+		known = known || a.ID == in.Account
+	}
+	if !known {
+		writeAnswer(w, http.StatusNotFound, operatorError{"no such account"})
+		return
+	}
+	out := RootCredentials{Credentials: Credentials{Account: in.Account, User: "root"}}
+	err = s.registry.Background(r.Context(), iam.API.Name, "CreateRootCredentials", in.Account, s.config.Region, func(ctx context.Context) error {
+		var err error
+		out.AccessKeyID, out.SecretAccessKey, out.Expires, err = s.iam.CreateRootCredentials(ctx, in.Account, rootLifetime)
+		return err
+	})
+	s.operatorAnswer(w, out, err)
+}
+
+type operatorError struct {
+	Error string `json:"error"`
+}
+
+func readOperator(w http.ResponseWriter, r *http.Request, in any) bool {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(in); err != nil {
+		writeAnswer(w, http.StatusBadRequest, operatorError{"request is not understood"})
+		return false
+	}
+	return true
+}
+
+func (s *Server) operatorAnswer(w http.ResponseWriter, v any, err error) {
+	var e *aws.Error
+	switch {
+	case errors.As(err, &e) && e.HTTPStatus() < 500:
+		writeAnswer(w, e.HTTPStatus(), operatorError{e.Message})
+	case err != nil:
+		s.log.Error("operator request failed", "error", err)
+		writeAnswer(w, http.StatusInternalServerError, operatorError{"the server could not do it; its log says why"})
+	default:
+		writeAnswer(w, http.StatusOK, v)
+	}
+}

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/strongroom/strongroom/internal/ca"
+)
+
+// Serve listens and answers until ctx ends, then lets the calls under way finish
+// within the shutdown time. ready, if not nil, is called with the address of the
+// API once all listeners stand.
+func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
+	api, err := s.listen()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	socket, err := s.listenOperator()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	servers := []*http.Server{s.apiServer(errorLog), {Handler: s.operatorHandler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog}}
+	listeners := []net.Listener{api, socket}
+	if s.config.Operations != "" {
+		l, err := net.Listen("tcp", s.config.Operations)
+		if err != nil {
+			return fmt.Errorf("listen for health and metrics: %w", err)
+		}
+		defer l.Close()
+		servers = append(servers, &http.Server{Handler: s.operationsHandler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog})
+		listeners = append(listeners, l)
+	}
+
+	jobsCtx, stopJobs := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.RunJobs(jobsCtx) })
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
+		wg.Go(func() {
+			if err := server.Serve(listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	if ready != nil {
+		ready(api.Addr())
+	}
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-failed:
+	}
+	stopJobs()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.ShutdownTime)
+	defer cancel()
+	for _, server := range servers {
+		if e := server.Shutdown(limit); e != nil {
+			err = errors.Join(err, e, server.Close())
+		}
+	}
+	wg.Wait()
+	return err
+}
+
+func (s *Server) apiServer(errorLog *log.Logger) *http.Server {
+	l := s.config.Limits
+	return &http.Server{
+		Handler: s.api, ErrorLog: errorLog, MaxHeaderBytes: l.Header,
+		ReadHeaderTimeout: l.HeaderTime, ReadTimeout: l.ReadTime, WriteTimeout: l.WriteTime, IdleTimeout: l.IdleTime,
+	}
+}
+
+// listen opens the API's listener, with TLS unless plain HTTP was asked for.
+func (s *Server) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	l = &limited{Listener: l, slots: make(chan struct{}, s.config.Limits.Connections)}
+	if s.config.InsecureHTTP {
+		return l, nil
+	}
+	var source *ca.Source
+	if t := s.config.TLS; t.Certificate != "" {
+		source, err = ca.Files(t.Certificate, t.Key)
+	} else {
+		source, err = ca.Local(s.config.Data, s.config.CertificateHosts(), s.now())
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		// HTTP/2 would let one connection open streams without end, and AWS's own
+		// endpoint for this service does not speak it either.
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: source.Certificate,
+	}), nil
+}
+
+// limited bounds the connections open at once: the next one waits in the
+// kernel's queue instead of taking memory here.
+type limited struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	l.slots <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limitedConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+type limitedConn struct {
+	net.Conn
+	free func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.free()
+	return c.Conn.Close()
+}
+
+// operationsHandler serves health and metrics. It is on loopback and tells
+// nothing about secrets, principals or names.
+func (s *Server) operationsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := s.db.Ping(ctx); err != nil {
+			http.Error(w, "database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// listenOperator opens the operator's socket. The directory is 0700 and the
+// socket 0600; who connects is checked again by the kernel's word.
+func (s *Server) listenOperator() (net.Listener, error) {
+	path := filepath.Join(s.config.Data, SocketFile)
+	// The store holds the directory's lock, so a socket that is there was left
+	// by a process that is gone.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		if strings.Contains(err.Error(), "invalid argument") {
+			return nil, fmt.Errorf("listen on %s: %w (the path is too long for a socket; choose a shorter data directory)", path, err)
+		}
+		return nil, fmt.Errorf("listen on operator socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &ownerOnly{Listener: l}, nil
+}
+
+func writeAnswer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the peer may be gone; nothing to do then
+}

@@ -1,0 +1,171 @@
+// Package server joins all parts into one handler and one set of jobs. It is the
+// only package that knows everybody; tests build the same value as main does.
+//
+// Its one invariant: what is served is whole. Open either returns a server whose
+// keys open, whose audit chain is continued and whose store is migrated, or an
+// error that says what to do.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/strongroom/strongroom/internal/audit"
+	"github.com/strongroom/strongroom/internal/auth"
+	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/iam"
+	"github.com/strongroom/strongroom/internal/jobs"
+	"github.com/strongroom/strongroom/internal/keyring"
+	"github.com/strongroom/strongroom/internal/kms"
+	"github.com/strongroom/strongroom/internal/seal"
+	"github.com/strongroom/strongroom/internal/secretsmanager"
+	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/sts"
+	"github.com/strongroom/strongroom/internal/wire"
+)
+
+// Options are what a server is opened with besides its configuration.
+type Options struct {
+	Config config.Config
+	Log    *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Fault is called at the named points of crash tests; nil in production.
+	Fault func(point string)
+}
+
+// Server is an open deployment: its store, its services, and the handler of the
+// API. It listens to nothing until Serve.
+type Server struct {
+	config   config.Config
+	log      *slog.Logger
+	now      func() time.Time
+	db       *store.DB
+	keys     *keyring.Keyring
+	audit    *audit.Log
+	registry *wire.Registry
+	auth     *auth.Service
+	iam      *iam.Service
+	kms      *kms.Service
+	secrets  *secretsmanager.Service
+	metrics  *prometheus.Registry
+	api      http.Handler
+}
+
+// Open opens the data directory and the database and joins the parts.
+func Open(ctx context.Context, o Options) (_ *Server, err error) {
+	s := &Server{config: o.Config, log: o.Log, now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	root, err := seal.OpenFile(filepath.Join(o.Config.Data, RootKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("open root key: %w", err)
+	}
+	s.db, err = store.Open(ctx, store.Config{
+		Dir: o.Config.Data, URL: o.Config.Database, Now: o.Now, Log: o.Log,
+		Audit: func(ctx context.Context, tx store.Tx) error { return s.audit.Intent(ctx, tx) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.keys, err = keyring.Open(ctx, keyring.SQL{Read: s.db.Read, Change: s.db.Write}, root, s.now)
+	if err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
+	}
+	state, err := readState(o.Config.Data)
+	if err != nil {
+		return nil, err
+	}
+	durability := audit.Written
+	if o.Config.Audit.Durability == "synced" {
+		durability = audit.Synced
+	}
+	s.audit, err = audit.Open(ctx, audit.Config{
+		Dir: filepath.Join(o.Config.Data, AuditDir), Node: state.Node, Account: state.Account, Store: s.db, Sealer: s.keys,
+		SegmentSize: o.Config.Audit.SegmentSize, Durability: durability, Now: o.Now, Log: o.Log, Fault: o.Fault,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
+	}
+	s.join()
+	return s, nil
+}
+
+// join makes the services in the order in which they need each other.
+func (s *Server) join() {
+	s.metrics = prometheus.NewRegistry()
+	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe()})
+	directory := iam.NewDirectory(s.db, s.keys)
+	q := s.config.Quotas
+	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Regions: s.config.Regions, Now: s.now})
+	s.iam = iam.New(iam.Config{DB: s.db, Keys: s.keys, Auth: s.auth,
+		Quotas: iam.Quotas{UsersPerAccount: q.Users, AccessKeysPerUser: q.AccessKeysPerUser}})
+	s.kms = kms.New(kms.Config{DB: s.db, Sealer: s.keys, Auth: s.auth, Registry: s.registry, Principals: directory})
+	s.secrets = secretsmanager.New(secretsmanager.Config{
+		DB: s.db, Auth: s.auth, Keys: s.kms.Via(secretsmanager.API.Name), Principals: directory, Registry: s.registry,
+		Regions: s.config.Regions, Now: s.now, Log: s.log,
+		Quotas: secretsmanager.Quotas{SecretsPerRegion: q.Secrets, VersionsPerSecret: q.VersionsPerSecret,
+			LabelsPerSecret: q.LabelsPerSecret, TagsPerSecret: q.TagsPerSecret},
+	})
+	iam.Register(s.registry, s.iam)
+	sts.Register(s.registry, sts.New(s.auth))
+	kms.Register(s.registry, s.kms)
+	secretsmanager.Register(s.registry, s.secrets)
+	l := s.config.Limits
+	s.api = s.registry.Handler(s.auth, wire.Limits{Body: l.Body, Nesting: l.Nesting, Time: l.RequestTime})
+}
+
+// Handler is the API.
+func (s *Server) Handler() http.Handler { return s.api }
+
+// Config is the configuration in force.
+func (s *Server) Config() config.Config { return s.config }
+
+// RunJobs does the deployment's own work until ctx ends.
+func (s *Server) RunJobs(ctx context.Context) {
+	jobs.Run(ctx, s.db, s.log,
+		jobs.Job{Name: "secretsmanager.accesses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
+			return time.Time{}, s.secrets.FlushAccesses(ctx)
+		}},
+		jobs.Job{Name: "secretsmanager.replication", Every: time.Second, Run: s.secrets.ReplicateDue},
+		jobs.Job{Name: "secretsmanager.purge", Every: 10 * time.Second, Run: s.secrets.PurgeDue},
+		jobs.Job{Name: "kms.purge", Every: 10 * time.Second, Run: func(ctx context.Context) (time.Time, error) {
+			_, next, err := s.kms.PurgeDue(ctx)
+			return next, err
+		}},
+	)
+}
+
+// Close ends what Open began, in the opposite order. Calls must have ended.
+func (s *Server) Close(ctx context.Context) error {
+	var errs []error
+	if s.secrets != nil {
+		errs = append(errs, s.secrets.FlushAccesses(ctx))
+	}
+	if s.kms != nil {
+		s.kms.Close()
+	}
+	if s.audit != nil {
+		errs = append(errs, s.audit.Close(ctx))
+	}
+	if s.keys != nil {
+		s.keys.Close()
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,274 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/store/sqlite3"
+)
+
+const (
+	databaseFile = "strongroom.db"
+	lockFile     = "strongroom.lock"
+)
+
+// pragmas are set on each connection.
+//
+//   - synchronous FULL: the log is flushed at each commit, so acknowledged means
+//     durable.
+//   - secure_delete: deleted rows are overwritten with zeros.
+//   - busy_timeout: only reached when a tool such as the sqlite3 shell is
+//     looking at the file, since this process has one writer.
+//   - foreign_keys, case_sensitive_like: as PostgreSQL does.
+//   - trusted_schema off, cell_size_check: a tampered file runs no functions
+//     from its schema and is noticed early.
+//   - temp_store: nothing is spilled to a file outside the directory.
+//   - mmap_size 0: mapped reads were no faster here (11.4 µs against 11.2 µs),
+//     and an I/O error on a mapping kills the process instead of failing a call.
+//   - wal_autocheckpoint: fold the log into the database every 4 MB;
+//     journal_size_limit: give back what a burst made it grow to.
+const pragmas = `
+PRAGMA busy_timeout = 5000;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA secure_delete = ON;
+PRAGMA foreign_keys = ON;
+PRAGMA case_sensitive_like = ON;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+PRAGMA temp_store = MEMORY;
+PRAGMA mmap_size = 0;
+PRAGMA wal_autocheckpoint = 1000;
+PRAGMA journal_size_limit = 67108864;
+`
+
+// sqlite is the embedded engine: one writer goroutine with its connection, a
+// pool of reading connections, and the generations in memory.
+type sqlite struct {
+	lock        *os.File
+	writer      *writer
+	readers     *pool[*sqlite3.Conn]
+	generations generations
+	now         func() time.Time
+}
+
+func openSQLite(c Config) (_ *sqlite, err error) {
+	if strings.IndexByte(c.Dir, 0) >= 0 {
+		return nil, fmt.Errorf("data directory %q: NUL in path", c.Dir)
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	warnOpenDirectory(c.Dir, c.Log)
+	s := &sqlite{now: c.Now}
+	if s.lock, err = lockDirectory(c.Dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.lock.Close()
+		}
+	}()
+	path := filepath.Join(c.Dir, databaseFile)
+	if err := createPrivate(path); err != nil {
+		return nil, err
+	}
+	conn, err := openWriter(path)
+	if err != nil {
+		return nil, err
+	}
+	s.readers = newReaders(path)
+	s.writer = newWriter(conn, path, &s.generations, c.Now, c.Log)
+	go s.writer.loop()
+	return s, nil
+}
+
+func openWriter(path string) (*sqlite3.Conn, error) {
+	return openConn(path, "PRAGMA cache_size = -8192;")
+}
+
+func openReader(path string) (*sqlite3.Conn, error) {
+	// 4 MB hold the inner pages of the indexes of a million secrets; leaves
+	// come from the operating system's cache.
+	return openConn(path, "PRAGMA cache_size = -4096; PRAGMA query_only = ON;")
+}
+
+func openConn(path, more string) (*sqlite3.Conn, error) {
+	conn, err := sqlite3.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Script(pragmas + more); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// warnOpenDirectory logs when others may list the data directory. The files
+// are private in any case, and narrowing a directory that the operator made,
+// perhaps for more than us, is not ours to do.
+func warnOpenDirectory(dir string, log *slog.Logger) {
+	info, err := os.Stat(dir)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("data directory is open to others", slog.String("dir", dir), slog.String("mode", info.Mode().Perm().String()))
+	}
+}
+
+// createPrivate makes the database file before SQLite would, which follows the
+// umask; the log beside it inherits the mode. It is done under the lock and
+// before the first connection: closing a descriptor of the file later would
+// drop SQLite's own (POSIX) locks.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
+}
+
+// lockDirectory keeps other processes out for as long as this one lives. The
+// kernel drops the lock when the process dies, however that happens.
+func lockDirectory(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockFile)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		holder := make([]byte, 32)
+		n, _ := f.ReadAt(holder, 0)
+		f.Close()
+		return nil, &hintError{
+			err: fmt.Errorf("%w: %s, by process %q", ErrLocked, dir, strings.TrimSpace(string(holder[:n]))),
+			hint: "stop the running server first, or use another data directory; " +
+				"to change a running server, use its API",
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	// The process number only serves the message above.
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func (s *sqlite) name() string { return SQLite }
+
+func (s *sqlite) ready(ctx context.Context) error {
+	return s.read(ctx, s.generations.load)
+}
+
+func (s *sqlite) generation(ctx context.Context, k generationKey) (int64, error) {
+	if s.writer.closed() {
+		return 0, ErrClosed
+	}
+	return s.generations.get(k), nil
+}
+
+func (s *sqlite) get(ctx context.Context, query string, args, dest []any) error {
+	conn, err := s.readers.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.readers.release(conn)
+	return sqliteRunner{conn}.queryRow(query, args, dest)
+}
+
+func (s *sqlite) read(ctx context.Context, fn func(*txn) error) (err error) {
+	conn, err := s.readers.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	run := sqliteRunner{conn}
+	if _, err := run.exec("BEGIN DEFERRED", nil); err != nil {
+		s.readers.discard(conn)
+		return err
+	}
+	// A long scan stops when its caller has gone. AfterFunc costs no goroutine
+	// until then.
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		conn.Interrupt()
+		close(interrupted)
+	})
+	t := &txn{runner: run, now: transactionTime(s.now)}
+	defer func() {
+		hidden := t.end()
+		if !stop() {
+			<-interrupted
+		}
+		if err == nil {
+			err = hidden
+		}
+		if e, ok := errors.AsType[*sqlite3.Error](err); ok && e.Primary() == sqlite3.Interrupt && ctx.Err() != nil {
+			err = contextError(ctx)
+		}
+		if _, e := run.exec("ROLLBACK", nil); e != nil {
+			s.readers.discard(conn)
+			return
+		}
+		s.readers.release(conn)
+	}()
+	return fn(t)
+}
+
+func (s *sqlite) write(ctx context.Context, fn func(*txn) error) error {
+	return s.writer.write(ctx, fn)
+}
+
+func (s *sqlite) migrate(ctx context.Context, fn func(*txn, func(string) error) error) error {
+	return s.writer.write(ctx, func(t *txn) error {
+		return fn(t, func(text string) error { return t.note(s.writer.conn.Script(text)) })
+	})
+}
+
+// scrubPause is the time between attempts to get past readers.
+const scrubPause = 20 * time.Millisecond
+
+func (s *sqlite) scrub(ctx context.Context) error {
+	for {
+		done, err := s.writer.truncateLog(ctx)
+		if done || err != nil {
+			return err
+		}
+		if err := pause(ctx, scrubPause); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *sqlite) ping(ctx context.Context) error {
+	var one int64
+	return s.get(ctx, "SELECT 1", nil, []any{&one})
+}
+
+func (s *sqlite) stats() Stats {
+	st := s.writer.stats()
+	st.Readers = int64(s.readers.inUse())
+	return st
+}
+
+// close ends the writer, which answers those that wait, then the readers, and
+// lets the directory go last.
+func (s *sqlite) close() error {
+	if !s.writer.stop() {
+		return nil
+	}
+	return errors.Join(s.readers.stop(), s.writer.closeConn(), s.lock.Close())
+}
