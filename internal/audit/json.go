@@ -21,7 +21,7 @@ func appendText(b []byte, s string, limit int) []byte {
 	// safe is the last place at which a cut leaves room for the dots and splits
 	// neither a character nor an escape sequence.
 	safe, from := start, 0
-	for i := 0; i < len(s); {
+	for i := plain(s); i < len(s); {
 		c := s[i]
 		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
 			i++
@@ -58,6 +58,24 @@ func appendText(b []byte, s string, limit int) []byte {
 	return append(b, '"')
 }
 
+// plain returns how many bytes at the beginning of s stand for themselves,
+// rounded down to a multiple of eight: it looks at eight at a time, which for
+// names and ARNs is all there is to do.
+func plain(s string) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, slash := x^('"'*ones), x^('\\'*ones)
+		// A borrow may mark a byte too many, never one too few.
+		if (x|(x-' '*ones)|(quote-ones)&^quote|(slash-ones)&^slash)&high != 0 {
+			break
+		}
+	}
+	return i
+}
+
 // appendRun appends characters that stand for themselves and moves safe along.
 func appendRun(b []byte, run string, start, limit, safe int) ([]byte, int) {
 	if end := start + limit - 3; len(b) <= end {
@@ -76,6 +94,28 @@ func appendMember(b []byte, name, value string, limit int) []byte {
 
 // recordTime is the form of times in records.
 const recordTime = "2006-01-02T15:04:05Z"
+
+// appendTime appends t in that form, between quotes. It is done by hand because
+// interpreting the layout would take a tenth of a record's time.
+func appendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 1000 || year > 9999 {
+		b = append(b, '"')
+		return append(t.AppendFormat(b, recordTime), '"')
+	}
+	hour, minute, second := t.Clock()
+	b = append(b, '"')
+	b = append2(append2(b, year/100), year%100)
+	b = append2(append(b, '-'), int(month))
+	b = append2(append(b, '-'), day)
+	b = append2(append(b, 'T'), hour)
+	b = append2(append(b, ':'), minute)
+	b = append2(append(b, ':'), second)
+	return append(b, 'Z', '"')
+}
+
+func append2(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // maxDepth bounds the nesting of values that slices hand over.
 const maxDepth = 16
@@ -130,9 +170,9 @@ func appendValue(b []byte, v any, depth int) []byte {
 	case int64:
 		return strconv.AppendInt(b, v, 10)
 	case time.Time:
-		return appendText(b, v.UTC().Format(recordTime), maxMember)
+		return appendTime(b, v)
 	case aws.Time:
-		return appendText(b, v.ISO(), maxMember)
+		return appendTime(b, v.Time)
 	case *string:
 		return appendPointer(b, v, depth)
 	case *bool:

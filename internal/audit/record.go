@@ -86,9 +86,8 @@ func (r *renderer) append(b []byte) []byte {
 	}
 	b = append(b, `{"eventVersion":"`+eventVersion+`","userIdentity":`...)
 	b = r.identity(b, by)
-	b = append(b, `,"eventTime":"`...)
-	b = c.Start.UTC().AppendFormat(b, recordTime)
-	b = append(b, '"')
+	b = append(b, `,"eventTime":`...)
+	b = appendTime(b, c.Start)
 	b = appendMember(b, "eventSource", service, r.name)
 	b = appendMember(b, "eventName", c.Operation, r.name)
 	b = appendMember(b, "awsRegion", c.Region, r.name)
@@ -248,9 +247,9 @@ func (r *renderer) session(b []byte, p *aws.Principal) []byte {
 		b = appendMember(b, "userName", a.Resource[strings.LastIndexByte(a.Resource, '/')+1:], r.name)
 		b = append(b, `},`...)
 	}
-	b = append(b, `"attributes":{"creationDate":"`...)
-	b = p.Session.Issued.UTC().AppendFormat(b, recordTime)
-	b = append(b, `","mfaAuthenticated":"`...)
+	b = append(b, `"attributes":{"creationDate":`...)
+	b = appendTime(b, p.Session.Issued)
+	b = append(b, `,"mfaAuthenticated":"`...)
 	b = strconv.AppendBool(b, p.Session.MFA)
 	return append(b, `"}}`...)
 }
@@ -382,9 +381,10 @@ func (r *renderer) decision(b []byte, d *wire.Decision) []byte {
 	case Evidence:
 		p = e.Deciding()
 	default:
-		b = append(b, `,"allowed":`...)
-		b = strconv.AppendBool(b, d.Allowed)
-		return append(b, '}')
+		if d.Allowed {
+			return append(b, `,"decision":"allow"}`...)
+		}
+		return append(b, `,"decision":"deny"}`...)
 	}
 	b = append(b, `,"decision":"`...)
 	b = append(b, p.Outcome.String()...)
@@ -409,9 +409,9 @@ func (r *renderer) decision(b []byte, d *wire.Decision) []byte {
 func (l *Log) appendNodeEvent(b []byte, name string, at time.Time, details []byte) []byte {
 	b = append(b, `{"eventVersion":"`+eventVersion+`","userIdentity":{"accountId":`...)
 	b = appendText(b, l.cfg.Account, shortLimits.name)
-	b = append(b, `,"invokedBy":"`+own+`"},"eventTime":"`...)
-	b = at.UTC().AppendFormat(b, recordTime)
-	b = append(b, `","eventSource":"`+own+`"`...)
+	b = append(b, `,"invokedBy":"`+own+`"},"eventTime":`...)
+	b = appendTime(b, at)
+	b = append(b, `,"eventSource":"`+own+`"`...)
 	b = appendMember(b, "eventName", name, shortLimits.name)
 	b = append(b, `,"awsRegion":"","sourceIPAddress":"`+own+`","userAgent":"`+own+`","requestParameters":null,"responseElements":null`...)
 	b = appendMember(b, "eventID", randomID(), shortLimits.name)

@@ -164,11 +164,11 @@ func (u *unverified) details(now time.Time) []byte {
 	for _, s := range list[shown:] {
 		rest += s.count
 	}
-	b := append([]byte(nil), `{"since":"`...)
-	b = u.since.UTC().AppendFormat(b, recordTime)
-	b = append(b, `","until":"`...)
-	b = now.UTC().AppendFormat(b, recordTime)
-	b = append(b, `","requests":`...)
+	b := append([]byte(nil), `{"since":`...)
+	b = appendTime(b, u.since)
+	b = append(b, `,"until":`...)
+	b = appendTime(b, now)
+	b = append(b, `,"requests":`...)
 	b = strconv.AppendUint(b, u.total, 10)
 	b = append(b, `,"others":`...)
 	b = strconv.AppendUint(b, rest, 10)
@@ -194,9 +194,8 @@ func (s *sample) append(b []byte) []byte {
 	b = appendMember(b, "errorCode", s.reason, shortLimits.name)
 	b = append(b, `,"requests":`...)
 	b = strconv.AppendUint(b, s.count, 10)
-	b = append(b, `,"first":{"eventTime":"`...)
-	b = s.at.UTC().AppendFormat(b, recordTime)
-	b = append(b, '"')
+	b = append(b, `,"first":{"eventTime":`...)
+	b = appendTime(b, s.at)
 	b = appendMember(b, "eventSource", s.service, 64)
 	b = appendMember(b, "eventName", s.operation, 64)
 	b = appendMember(b, "userAgent", s.agent, maxAgent)

@@ -16,11 +16,14 @@ import (
 )
 
 // small makes a closed chain of three segments with four records each.
-func small(t *testing.T) *bench {
+func small(t *testing.T) *bench { return chain(t, 3) }
+
+// chain makes three segments with a start record and some calls each.
+func chain(t *testing.T, calls int) *bench {
 	b := newBench(t)
 	for range 3 {
 		l := b.open()
-		for range 3 {
+		for range calls {
 			b.run(l, getCall(), nil)
 		}
 		b.close()
@@ -40,7 +43,7 @@ func (b *bench) withoutDatabase() *Report {
 }
 
 func TestVerifyFindsEveryChangedByte(t *testing.T) {
-	b := small(t)
+	b := chain(t, 1)
 	key, err := readPublicKey(b.dir(), testNode)
 	if err != nil {
 		t.Fatal(err)

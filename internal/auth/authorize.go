@@ -109,9 +109,9 @@ func (s *Service) decide(ctx context.Context, call *wire.Call, q *Request) (*Evi
 	}
 	if len(q.Tags) > 0 {
 		tags := policyTags(q.Tags)
-		c.SetTags("aws:ResourceTag", tags)
+		c.SetTags("aws:resourcetag/", tags)
 		service, _, _ := strings.Cut(q.Action, ":")
-		c.SetTags(service+":ResourceTag", tags)
+		c.SetTags(service+":resourcetag/", tags)
 	}
 	e.Request.Context = c
 	e.Decision = policy.Evaluate(&e.Request, &e.Policies)

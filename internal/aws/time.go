@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -51,7 +52,7 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	if !(f >= -62135596800 && f <= 253402300799) { // written so that NaN fails too
 		return strconv.ErrRange
 	}
-	t.Time = time.UnixMicro(int64(f * 1e6)).UTC()
+	t.Time = time.UnixMicro(int64(math.Round(f * 1e6))).UTC()
 	return nil
 }
 

@@ -66,7 +66,7 @@ func environment(data string, env *Env) ([][2]string, error) {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
 	vars := [][2]string{
-		{"AWS_ENDPOINT_URL", cfg.URL()},
+		{"AWS_ENDPOINT_URL", server.Endpoint(cfg)},
 		{"AWS_REGION", cfg.Region},
 		{"AWS_DEFAULT_REGION", cfg.Region},
 		{"AWS_ACCESS_KEY_ID", creds.AccessKeyID},

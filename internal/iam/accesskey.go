@@ -8,6 +8,7 @@ import (
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // newAccessKey makes a key of an account for a user ("" = root) and seals its
@@ -62,6 +63,10 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput)
 
 // UpdateAccessKey switches a key on or off; the next request feels it.
 func (s *Service) UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error) {
+	if *in.Status != StatusActive && *in.Status != StatusInactive {
+		// The model knows Expired, which only AWS itself can set.
+		return nil, wire.Invalid(ErrInvalidInput("Status must be Active or Inactive."))
+	}
 	name, err := callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func (s *Service) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListA
 			return nil, err
 		}
 	}
-	if err := s.authorizeAccount(ctx, "kms:ListAliases"); err != nil {
+	if err := s.authorizeList(ctx, "kms:ListAliases"); err != nil {
 		return nil, err
 	}
 	if in.KeyId != nil {

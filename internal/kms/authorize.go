@@ -118,16 +118,12 @@ func (s *Service) decideMissing(ctx context.Context, a *access, ref *reference) 
 	})
 }
 
-// authorizeAccount decides an action that has no key, by identity policies
-// alone (spec kms.md 8.2).
-func (s *Service) authorizeAccount(ctx context.Context, action string, keys ...auth.Key) error {
+// authorizeList decides a listing, which has no key, by identity policies alone
+// (spec kms.md 8.2).
+func (s *Service) authorizeList(ctx context.Context, action string) error {
 	call := wire.CallFrom(ctx)
 	return s.auth.Authorize(ctx, &auth.Request{
-		Action:   action,
-		Resource: "*",
-		Shown:    "*",
-		Account:  call.Principal.Account,
-		Keys:     append(callFacts(call), keys...),
+		Action: action, Resource: "*", Shown: "*", Account: call.Principal.Account, Keys: callFacts(call),
 	})
 }
 
@@ -152,21 +148,16 @@ const (
 	viaSuffix          = ".amazonaws.com"
 )
 
-// specFacts are the keys that describe what a key is, present for keys and for
-// CreateKey.
-func specFacts(spec, usage, origin string) []auth.Key {
-	return []auth.Key{
-		{Name: keySpec, Values: []string{spec}},
-		{Name: keyUsage, Values: []string{usage}},
-		{Name: keySpecDeprecated, Values: []string{spec}},
-		{Name: keyUsageDeprecated, Values: []string{usage}},
-		{Name: keyOrigin, Values: []string{origin}},
+// keyFacts are the keys that describe what a key is.
+func (k *key) keyFacts(aliases []string) []auth.Key {
+	facts := []auth.Key{
+		{Name: keySpec, Values: []string{k.Spec}},
+		{Name: keyUsage, Values: []string{k.Usage}},
+		{Name: keySpecDeprecated, Values: []string{k.Spec}},
+		{Name: keyUsageDeprecated, Values: []string{k.Usage}},
+		{Name: keyOrigin, Values: []string{k.Origin}},
 		{Name: keyMultiRegion, Values: []string{"false"}},
 	}
-}
-
-func (k *key) keyFacts(aliases []string) []auth.Key {
-	facts := specFacts(k.Spec, k.Usage, k.Origin)
 	if len(aliases) > 0 {
 		facts = append(facts, auth.Key{Name: keyResourceAliases, Values: aliases, Multi: true})
 	}
@@ -229,11 +220,15 @@ func (f *facts) crypto(algorithm *string, ec map[string]string) {
 		return
 	}
 	names := make([]string, 0, len(ec))
-	for name, value := range ec {
+	for name := range ec {
 		names = append(names, name)
-		f.add(keyContext+name, value)
 	}
+	// In order, since policies read names without case: of two that differ only
+	// in case the last one counts, and always the same one.
 	slices.Sort(names)
+	for _, name := range names {
+		f.add(keyContext+name, ec[name])
+	}
 	f.keys = append(f.keys, auth.Key{Name: keyContextKeys, Values: names, Multi: true})
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -117,21 +118,21 @@ func checkKind(in *CreateKeyInput) error {
 // authorizeCreate decides on identity policies alone, since the key has no policy
 // yet. Tags need a permission of their own on the key to be (spec kms.md 7, 8.2).
 func (s *Service) authorizeCreate(ctx context.Context, in *CreateKeyInput, k *key) error {
-	facts := append(k.keyFacts(nil), auth.RequestTags(k.Tags)...)
+	call := wire.CallFrom(ctx)
+	tags := auth.RequestTags(k.Tags)
+	facts := slices.Concat(callFacts(call), k.keyFacts(nil), tags)
 	facts = append(facts, auth.Key{Name: keyLockoutBypass, Values: []string{boolText(in.BypassPolicyLockoutSafetyCheck)}})
-	if err := s.authorizeAccount(ctx, "kms:CreateKey", facts...); err != nil {
+	if err := s.auth.Authorize(ctx, &auth.Request{
+		Action: "kms:CreateKey", Resource: "*", Shown: "*", Account: k.account, Tags: k.Tags, Keys: facts,
+	}); err != nil {
 		return err
 	}
 	if len(k.Tags) == 0 {
 		return nil
 	}
 	return s.auth.Authorize(ctx, &auth.Request{
-		Action:   "kms:TagResource",
-		Resource: k.arn(),
-		Shown:    k.arn(),
-		Account:  k.account,
-		Tags:     k.Tags,
-		Keys:     append(callFacts(wire.CallFrom(ctx)), auth.RequestTags(k.Tags)...),
+		Action: "kms:TagResource", Resource: k.arn(), Shown: k.arn(), Account: k.account, Tags: k.Tags,
+		Keys: append(callFacts(call), tags...),
 	})
 }
 
@@ -205,7 +206,7 @@ func (s *Service) ListKeys(ctx context.Context, in *ListKeysInput) (*ListKeysOut
 	if err != nil {
 		return nil, err
 	}
-	if err := s.authorizeAccount(ctx, "kms:ListKeys"); err != nil {
+	if err := s.authorizeList(ctx, "kms:ListKeys"); err != nil {
 		return nil, err
 	}
 	call := wire.CallFrom(ctx)

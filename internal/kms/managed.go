@@ -20,12 +20,15 @@ type managedKind struct {
 	policy      func(p place) string
 }
 
-// managedKinds :: service → its key. It never changes.
-var managedKinds = map[string]managedKind{
-	"secretsmanager": {
+// managedKindOf returns the kind of a service's key; not every service has one.
+func managedKindOf(service string) (kind managedKind, ok bool) {
+	if service != "secretsmanager" {
+		return managedKind{}, false
+	}
+	return managedKind{
 		description: "Default key that protects my Secrets Manager data when no other key is defined",
 		policy:      secretsManagerPolicy,
-	},
+	}, true
 }
 
 // secretsManagerPolicy is the policy of a live export (spec kms.md 8.4): everyone
@@ -51,7 +54,7 @@ func predefined(keyID string) (service string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	_, ok = managedKinds[service]
+	_, ok = managedKindOf(service)
 	return service, ok
 }
 
@@ -73,7 +76,7 @@ func (s *Service) preparePredefined(ctx context.Context, a *access, home place, 
 // managedKey returns a service's key of an account and region and makes it at
 // first use. However many callers are first, there is one key.
 func (s *Service) managedKey(ctx context.Context, p place, service string) (*loadedKey, error) {
-	kind, ok := managedKinds[service]
+	kind, ok := managedKindOf(service)
 	if !ok {
 		return nil, fmt.Errorf("service %s has no managed key", service)
 	}

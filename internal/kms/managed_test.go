@@ -75,6 +75,9 @@ func TestManagedKey(t *testing.T) {
 	wantError(t, err, codeAccessDenied, errCiphertextKey().Message)
 	_, err = w.svc.Via("ssm").Decrypt(admin, wrapped, ec)
 	wantError(t, err, codeAccessDenied, "*")
+	if _, err := w.svc.Via("ec2").DefaultKey(admin, accountA, home); err == nil {
+		t.Error("a service without a managed key gets one")
+	}
 	w.fails(w.as(accountB+"/admin"), "DescribeKey", in{"KeyId": arn}, codeAccessDenied, "*")
 }
 

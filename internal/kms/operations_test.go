@@ -61,6 +61,7 @@ func TestErrors(t *testing.T) {
 		// Naming a key (spec kms.md 2).
 		{"id of no form", "DescribeKey", in{"KeyId": "fake-key-id"}, "NotFoundException", "Invalid keyId 'fake-key-id'"},
 		{"UUID without dashes", "DescribeKey", in{"KeyId": strings.ReplaceAll(absent, "-", "")}, "NotFoundException", "Invalid keyId '1234abcd12ab34cd56ef1234567890ab'"},
+		{"UUID of other letters", "DescribeKey", in{"KeyId": "1234abcg-12ab-34cd-56ef-1234567890ab"}, "NotFoundException", "Invalid keyId '1234abcg-12ab-34cd-56ef-1234567890ab'"},
 		{"bad multi-region id", "DescribeKey", in{"KeyId": "mrk-fake-key-id"}, "NotFoundException", "Invalid keyId 'mrk-fake-key-id'"},
 		{"absent id", "DescribeKey", in{"KeyId": absent}, "NotFoundException", "Key '" + absentARN + "' does not exist"},
 		{"absent ARN", "DescribeKey", in{"KeyId": absentARN}, "NotFoundException", "Key '" + absentARN + "' does not exist"},

@@ -130,8 +130,7 @@ func TestPutKeyPolicyChecks(t *testing.T) {
 				wantError(t, err, "MalformedPolicyDocumentException", c.message)
 			}
 			if c.message == lockout {
-				out := w.newKey(admin, in{"Policy": c.policy, "BypassPolicyLockoutSafetyCheck": true})
-				_ = out
+				w.newKey(admin, in{"Policy": c.policy, "BypassPolicyLockoutSafetyCheck": true})
 			}
 		})
 	}
@@ -243,6 +242,7 @@ func TestConditionKeys(t *testing.T) {
 		{"context pair", `"StringEquals":{"kms:EncryptionContext:Dept":"hr"}`, "Encrypt", in{"EncryptionContext": in{"Dept": "hr"}}, true},
 		{"context pair, name in other case", `"StringEquals":{"kms:EncryptionContext:dept":"hr"}`, "Encrypt", in{"EncryptionContext": in{"Dept": "hr"}}, true},
 		{"context pair, other value", `"StringEquals":{"kms:EncryptionContext:Dept":"hr"}`, "Encrypt", in{"EncryptionContext": in{"Dept": "it"}}, false},
+		{"context pairs that differ in case", `"StringEquals":{"kms:EncryptionContext:Dept":"it"}`, "Encrypt", in{"EncryptionContext": in{"Dept": "hr", "dept": "it", "DEPT": "x", "dEPT": "y"}}, true},
 		{"context names", `"ForAllValues:StringEquals":{"kms:EncryptionContextKeys":["a","b"]},"Null":{"kms:EncryptionContextKeys":"false"}`, "Encrypt", in{"EncryptionContext": in{"a": "", "b": ""}}, true},
 		{"context names, one too many", `"ForAllValues:StringEquals":{"kms:EncryptionContextKeys":["a","b"]}`, "Encrypt", in{"EncryptionContext": in{"a": "", "c": ""}}, false},
 		{"algorithm", `"StringEquals":{"kms:EncryptionAlgorithm":"SYMMETRIC_DEFAULT"}`, "Encrypt", in{}, true},
@@ -291,6 +291,7 @@ func TestCreateKeyConditions(t *testing.T) {
 	tag := func(k, v string) in { return in{"TagKey": k, "TagValue": v} }
 	w.newKey(maker, in{})
 	w.newKey(maker, in{"Tags": []in{tag("team", "blue")}})
+	w.newKey(maker, in{"Tags": []in{tag("team", "blue"), tag("cost", "1")}})
 	w.fails(maker, "CreateKey", in{"Tags": []in{tag("team", "red")}}, codeAccessDenied, "*")
 	w.fails(maker, "CreateKey", in{"Tags": []in{tag("team", "blue"), tag("owner", "me")}}, codeAccessDenied, "*")
 }

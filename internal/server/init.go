@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/aws"
@@ -31,6 +32,8 @@ const (
 	AuditDir = "audit"
 	// SocketFile is the operator's socket.
 	SocketFile = "operator.sock"
+	// endpointFile holds the URL that the server was last reached at.
+	endpointFile = "endpoint"
 	// stateFile says which node this directory is; written last by Init.
 	stateFile = "node.json"
 )
@@ -86,6 +89,16 @@ func Account(dir string) (string, error) {
 func Node(dir string) (string, error) {
 	s, err := readState(dir)
 	return s.Node, err
+}
+
+// Endpoint is the URL at which the directory's server is, or was last, reached;
+// before its first start the one that the configuration names.
+func Endpoint(cfg config.Config) string {
+	b, err := os.ReadFile(filepath.Join(cfg.Data, endpointFile))
+	if url := strings.TrimSpace(string(b)); err == nil && url != "" {
+		return url
+	}
+	return cfg.URL()
 }
 
 // ReadCredentials returns the first admin's key.

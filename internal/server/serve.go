@@ -50,7 +50,9 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 
 	jobsCtx, stopJobs := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.RunJobs(jobsCtx) })
+	if !s.manual {
+		wg.Go(func() { s.RunJobs(jobsCtx) })
+	}
 	failed := make(chan error, len(servers))
 	for i, server := range servers {
 		wg.Go(func() {
@@ -58,6 +60,9 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 				failed <- err
 			}
 		})
+	}
+	if err := s.noteEndpoint(api.Addr()); err != nil {
+		s.log.Warn("cannot write down the endpoint; \"strongroom env\" will print the configured one", "error", err)
 	}
 	if ready != nil {
 		ready(api.Addr())
@@ -77,6 +82,16 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	wg.Wait()
 	return err
+}
+
+// noteEndpoint leaves the URL for "strongroom env": flags and a port of 0 make
+// it another one than the configuration's.
+func (s *Server) noteEndpoint(addr net.Addr) error {
+	at := s.config
+	if _, port, err := net.SplitHostPort(at.Listen); err == nil && port == "0" {
+		at.Listen = addr.String()
+	}
+	return os.WriteFile(filepath.Join(s.config.Data, endpointFile), []byte(at.URL()+"\n"), 0o600)
 }
 
 func (s *Server) apiServer(errorLog *log.Logger) *http.Server {

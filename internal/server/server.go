@@ -39,6 +39,9 @@ type Options struct {
 	Now func() time.Time
 	// Fault is called at the named points of crash tests; nil in production.
 	Fault func(point string)
+	// ManualJobs keeps Serve from starting the jobs: a test that needs to know
+	// when they ran calls RunJobsOnce itself.
+	ManualJobs bool
 }
 
 // Server is an open deployment: its store, its services, and the handler of the
@@ -47,6 +50,7 @@ type Server struct {
 	config   config.Config
 	log      *slog.Logger
 	now      func() time.Time
+	manual   bool // Options.ManualJobs
 	db       *store.DB
 	keys     *keyring.Keyring
 	audit    *audit.Log
@@ -61,7 +65,7 @@ type Server struct {
 
 // Open opens the data directory and the database and joins the parts.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
-	s := &Server{config: o.Config, log: o.Log, now: o.Now}
+	s := &Server{config: o.Config, log: o.Log, now: o.Now, manual: o.ManualJobs}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -135,18 +139,32 @@ func (s *Server) Handler() http.Handler { return s.api }
 func (s *Server) Config() config.Config { return s.config }
 
 // RunJobs does the deployment's own work until ctx ends.
-func (s *Server) RunJobs(ctx context.Context) {
-	jobs.Run(ctx, s.db, s.log,
-		jobs.Job{Name: "secretsmanager.accesses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
+func (s *Server) RunJobs(ctx context.Context) { jobs.Run(ctx, s.db, s.log, s.jobs()...) }
+
+// RunJobsOnce runs every job once, one after the other in a fixed order and
+// without its lease, and returns the first error. It is for servers opened with
+// ManualJobs.
+func (s *Server) RunJobsOnce(ctx context.Context) error {
+	for _, j := range s.jobs() {
+		if _, err := j.Run(ctx); err != nil {
+			return fmt.Errorf("run job %s: %w", j.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) jobs() []jobs.Job {
+	return []jobs.Job{
+		{Name: "secretsmanager.accesses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.secrets.FlushAccesses(ctx)
 		}},
-		jobs.Job{Name: "secretsmanager.replication", Every: time.Second, Run: s.secrets.ReplicateDue},
-		jobs.Job{Name: "secretsmanager.purge", Every: 10 * time.Second, Run: s.secrets.PurgeDue},
-		jobs.Job{Name: "kms.purge", Every: 10 * time.Second, Run: func(ctx context.Context) (time.Time, error) {
+		{Name: "secretsmanager.replication", Every: time.Second, Run: s.secrets.ReplicateDue},
+		{Name: "secretsmanager.purge", Every: 10 * time.Second, Run: s.secrets.PurgeDue},
+		{Name: "kms.purge", Every: 10 * time.Second, Run: func(ctx context.Context) (time.Time, error) {
 			_, next, err := s.kms.PurgeDue(ctx)
 			return next, err
 		}},
-	)
+	}
 }
 
 // Close ends what Open began, in the opposite order. Calls must have ended.

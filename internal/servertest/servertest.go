@@ -1,0 +1,190 @@
+// Package servertest starts whole servers for tests: a temporary data directory,
+// SQLite or a real PostgreSQL, TLS, and the official SDK's clients.
+//
+// Its one invariant: a test talks to what users talk to. The server is made by
+// the same functions as the command's, and reached over the network.
+package servertest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/ca"
+	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/pgtest"
+	"github.com/strongroom/strongroom/internal/server"
+)
+
+// Account is the account of every test server.
+const Account = "111122223333"
+
+// Region is its default region; Other is the second one.
+const (
+	Region = "us-east-1"
+	Other  = "eu-west-1"
+)
+
+// Server is a running server.
+type Server struct {
+	// Admin is the key of the first user.
+	Admin server.Credentials
+	// URL is the endpoint of the API.
+	URL string
+	// Dir is the data directory.
+	Dir string
+	// HTTP trusts the server's certificate.
+	HTTP *http.Client
+	// Log gathers everything that was logged.
+	Log *Buffer
+
+	tb      testing.TB
+	options options
+	server  *server.Server
+	stop    func()
+}
+
+type options struct {
+	config   func(*config.Config)
+	now      func() time.Time
+	fault    func(string)
+	postgres bool
+	manual   bool
+}
+
+// Option changes how a server is started.
+type Option func(*options)
+
+// Postgres puts the data into a fresh database of a real PostgreSQL.
+func Postgres() Option { return func(o *options) { o.postgres = true } }
+
+// Config changes the configuration before the server starts.
+func Config(f func(*config.Config)) Option { return func(o *options) { o.config = f } }
+
+// Now replaces the clock.
+func Now(f func() time.Time) Option { return func(o *options) { o.now = f } }
+
+// Fault is called at the named points of crash tests.
+func Fault(f func(string)) Option { return func(o *options) { o.fault = f } }
+
+// ManualJobs starts no jobs: they run when the test calls Server().RunJobsOnce.
+func ManualJobs() Option { return func(o *options) { o.manual = true } }
+
+// Start makes a data directory and serves it until the test ends.
+func Start(tb testing.TB, opts ...Option) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, Log: &Buffer{}}
+	for _, o := range opts {
+		o(&s.options)
+	}
+	// Not tb.TempDir: a test's name can make the path too long for a socket.
+	dir, err := os.MkdirTemp("", "sr")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	s.Dir = filepath.Join(dir, "data")
+	cfg := config.Default()
+	cfg.Data, cfg.Listen, cfg.Operations = s.Dir, "127.0.0.1:0", ""
+	cfg.Region, cfg.Regions = Region, []string{Region, Other}
+	cfg.Audit.SegmentSize = 1 << 20
+	if s.options.postgres {
+		cfg.Database = pgtest.Start(tb)
+	}
+	if s.options.config != nil {
+		s.options.config(&cfg)
+	}
+	if s.Admin, err = server.Init(tb.Context(), cfg, Account, s.logger()); err != nil {
+		tb.Fatalf("init: %v", err)
+	}
+	s.serve(cfg)
+	tb.Cleanup(func() { s.Stop() })
+	return s
+}
+
+// Restart stops the server and serves the same data again.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	cfg := s.server.Config()
+	s.Stop()
+	s.serve(cfg)
+}
+
+// Stop ends the server; it may be called twice.
+func (s *Server) Stop() { s.stop() }
+
+// Server is the value under test.
+func (s *Server) Server() *server.Server { return s.server }
+
+func (s *Server) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (s *Server) serve(cfg config.Config) {
+	s.tb.Helper()
+	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual})
+	if err != nil {
+		s.tb.Fatalf("open server: %v", err)
+	}
+	s.server = opened
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan net.Addr, 1), make(chan error, 1)
+	go func() { ended <- opened.Serve(ctx, func(a net.Addr) { ready <- a }) }()
+	select {
+	case a := <-ready:
+		s.URL = "https://" + a.String()
+	case err := <-ended:
+		cancel()
+		s.tb.Fatalf("serve: %v", err)
+	}
+	s.stop = sync.OnceFunc(func() {
+		s.HTTP.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			s.tb.Errorf("serve: %v", err)
+		}
+		if err := opened.Close(context.Background()); err != nil {
+			s.tb.Errorf("close server: %v", err)
+		}
+	})
+	s.HTTP = s.client()
+}
+
+func (s *Server) client() *http.Client {
+	pem, err := os.ReadFile(filepath.Join(s.Dir, ca.CertificateFile))
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: 128}}
+}
+
+// Buffer is a log that can be read while it is written.
+type Buffer struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+// Write appends p.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.data = append(b.data, p...)
+	return len(p), nil
+}
+
+// String returns all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.data)
+}
