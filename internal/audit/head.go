@@ -111,8 +111,11 @@ func (l *Log) loadKey(ctx context.Context) (ed25519.PrivateKey, error) {
 	}
 	if err == nil {
 		seed, err := l.cfg.Sealer.Open(keyPurpose, []byte(node), sealed)
-		if err != nil || len(seed) != ed25519.SeedSize {
-			return nil, fmt.Errorf("open audit key: %w", errors.Join(err, errKeySize(len(seed))))
+		if err != nil {
+			return nil, fmt.Errorf("open audit key: %w", err)
+		}
+		if len(seed) != ed25519.SeedSize {
+			return nil, fmt.Errorf("open audit key: %d bytes are no seed", len(seed))
 		}
 		key := ed25519.NewKeyFromSeed(seed)
 		clear(seed)
@@ -127,19 +130,14 @@ func (l *Log) loadKey(ctx context.Context) (ed25519.PrivateKey, error) {
 	return l.makeKey(ctx)
 }
 
-func errKeySize(n int) error {
-	if n == ed25519.SeedSize || n == 0 {
-		return nil
-	}
-	return fmt.Errorf("key of %d bytes", n)
-}
-
 func (l *Log) makeKey(ctx context.Context) (ed25519.PrivateKey, error) {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make audit key: %w", err)
 	}
-	sealed, err := l.cfg.Sealer.Seal(keyPurpose, []byte(l.cfg.Node), key.Seed())
+	seed := key.Seed()
+	sealed, err := l.cfg.Sealer.Seal(keyPurpose, []byte(l.cfg.Node), seed)
+	clear(seed)
 	if err != nil {
 		return nil, fmt.Errorf("seal audit key: %w", err)
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -112,12 +113,13 @@ var (
 // around flushes, wmu around writes, mu around the order of records. Whoever
 // gets wmu writes for all that queued before, whoever gets smu flushes for all.
 type Log struct {
-	cfg  Config
-	now  func() time.Time
-	log  *slog.Logger
-	key  ed25519.PrivateKey
-	lock *os.File
-	gaps Recovery
+	cfg   Config
+	now   func() time.Time
+	log   *slog.Logger
+	key   ed25519.PrivateKey // cleared when the log is closed
+	pub   ed25519.PublicKey
+	lock  *os.File
+	found Recovery
 
 	mu       sync.Mutex
 	end      mark // the last ordered record
@@ -242,6 +244,7 @@ func (l *Log) open(ctx context.Context) error {
 	if l.key, err = l.loadKey(ctx); err != nil {
 		return err
 	}
+	l.pub = ed25519.PublicKey(bytes.Clone(l.key[ed25519.SeedSize:]))
 	if err := removeSpares(l.cfg.Dir, l.cfg.Node); err != nil {
 		return err
 	}
@@ -249,11 +252,11 @@ func (l *Log) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.gaps, err = recoverChain(ctx, l.Source(), heads); err != nil {
+	if l.found, err = recoverChain(ctx, l.Source(), heads); err != nil {
 		return err
 	}
-	l.gaps.report(l.log)
-	l.end, l.prev = mark{seq: l.gaps.first - 1, chain: l.gaps.prev}, l.gaps.prev
+	l.found.report(l.log)
+	l.end, l.prev = mark{seq: l.found.first - 1, chain: l.found.prev}, l.found.prev
 	spare, err := makeSpare(l.cfg.Dir, l.cfg.Node, 0, l.cfg.SegmentSize, l.cfg.Allocate)
 	if err != nil {
 		return err
@@ -290,7 +293,7 @@ func (l *Log) abandon() error {
 	return l.release()
 }
 
-// release closes all files and removes the spares.
+// release closes all files, removes the spares and forgets the key.
 func (l *Log) release() error {
 	var errs []error
 	l.wmu.Lock()
@@ -309,6 +312,9 @@ func (l *Log) release() error {
 		errs = append(errs, s.f.Close())
 	}
 	l.dirty, l.cur, l.spares = nil, nil, nil
+	l.headMu.Lock()
+	clear(l.key)
+	l.headMu.Unlock()
 	if l.lock != nil {
 		errs = append(errs, removeSpares(l.cfg.Dir, l.cfg.Node), l.lock.Close())
 	}

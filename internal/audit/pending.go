@@ -172,12 +172,12 @@ func (l *Log) reconcile(ctx context.Context) error {
 			if err := l.appendRecovered(ctx, body); err != nil {
 				return fmt.Errorf("append pending audit record: %w", err)
 			}
-			l.gaps.Pending++
+			l.found.Pending++
 		}
 		l.settled = append(l.settled, settled{r.id, l.end.seq})
 	}
-	if l.gaps.Pending > 0 {
-		l.log.Warn("audit records of committed changes were recovered after a crash", "records", l.gaps.Pending)
+	if l.found.Pending > 0 {
+		l.log.Warn("audit records of committed changes were recovered after a crash", "records", l.found.Pending)
 	}
 	return nil
 }

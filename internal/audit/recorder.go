@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/strongroom/strongroom/internal/wire"
@@ -154,6 +155,7 @@ func (l *Log) settle(r *room) (uint64, error) {
 	}
 	if err := l.order(r.events...); err != nil {
 		l.failure.CompareAndSwap(nil, &err)
+		l.wakeLocked()
 		return 0, err
 	}
 	for i := range r.events {
@@ -226,7 +228,7 @@ func (l *Log) recipient(c *wire.Call) string {
 func otherAccounts(c *wire.Call, own string, most int) []string {
 	var out []string
 	for _, r := range c.Resources {
-		if r.Account == "" || r.Account == own || len(out) == most || contains(out, r.Account) {
+		if r.Account == "" || r.Account == own || len(out) == most || slices.Contains(out, r.Account) {
 			continue
 		}
 		out = append(out, r.Account)
@@ -240,13 +242,4 @@ func otherAccounts(c *wire.Call, own string, most int) []string {
 		}
 	}
 	return out
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

@@ -40,7 +40,7 @@ type Recovery struct {
 func (r Recovery) Lost() bool { return r.Break != nil }
 
 // Recovered returns what Open found.
-func (l *Log) Recovered() Recovery { return l.gaps }
+func (l *Log) Recovered() Recovery { return l.found }
 
 func (r Recovery) report(log *slog.Logger) {
 	if r.bad != nil {
@@ -279,11 +279,11 @@ func (l *Log) startRecord() ([]byte, error) {
 	now := l.now().UTC().Truncate(time.Microsecond)
 	s := start{
 		Format: startFormat, Node: l.cfg.Node,
-		First: l.gaps.first, Prev: l.gaps.prev.String(),
-		Head: l.gaps.Head, Found: l.gaps.Found, Clean: l.gaps.Clean, Discarded: l.gaps.Discarded, At: now,
+		First: l.found.first, Prev: l.found.prev.String(),
+		Head: l.found.Head, Found: l.found.Found, Clean: l.found.Clean, Discarded: l.found.Discarded, At: now,
 	}
-	if l.gaps.Break != nil {
-		s.Break = l.gaps.Break.Error()
+	if l.found.Break != nil {
+		s.Break = l.found.Break.Error()
 	}
 	statement, err := json.Marshal(s)
 	if err != nil {

@@ -72,7 +72,7 @@ func (l *Log) Unverified(c *wire.Call, err error) {
 		u.reasons[reason]++
 	}
 	if u.since.IsZero() {
-		u.since = c.Start
+		u.since = l.now()
 		u.sources = make(map[unverifiedKey]*sample)
 	}
 	u.total++

@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -86,6 +87,51 @@ func Start(tb testing.TB) (address string) {
 		}
 	})
 	return s.address(role, name)
+}
+
+// Watched is a database whose server can be looked into.
+type Watched struct {
+	// Address is what Start returns.
+	Address string
+	// Dir holds all that the server writes: its data, its write-ahead log and
+	// its own log, to which every statement on this database goes with all its
+	// parameters. Other tests of the same binary write there too.
+	Dir string
+
+	server *server
+}
+
+// Watch is Start for a test that searches what the database server leaves on
+// disk.
+func Watch(tb testing.TB) *Watched {
+	tb.Helper()
+	w := &Watched{Address: Start(tb)}
+	u, err := url.Parse(w.Address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if w.server, err = shared(); err != nil {
+		tb.Fatal(err)
+	}
+	w.Dir = w.server.dir
+	name := strings.TrimPrefix(u.Path, "/")
+	for _, setting := range []string{
+		"log_statement = 'all'", "log_parameter_max_length = -1", "log_parameter_max_length_on_error = -1",
+		"log_error_verbosity = 'verbose'", "debug_print_plan = on",
+	} {
+		if err := w.server.admin("ALTER DATABASE " + name + " SET " + setting); err != nil {
+			tb.Fatalf("cannot set %s: %v", setting, err)
+		}
+	}
+	return w
+}
+
+// Flush makes the server write all pages that it holds in memory.
+func (w *Watched) Flush(tb testing.TB) {
+	tb.Helper()
+	if err := w.server.admin("CHECKPOINT"); err != nil {
+		tb.Fatalf("cannot make a checkpoint: %v", err)
+	}
 }
 
 // server is a running PostgreSQL.

@@ -177,7 +177,7 @@ func compileOperand(op operator, written string, variables bool) operand {
 	case op.isDate():
 		o.date, o.usable = parseInstant(written)
 	case op == opBinary:
-		bytes, err := base64.StdEncoding.Strict().DecodeString(written)
+		bytes, err := base64.StdEncoding.DecodeString(written)
 		o.bytes, o.usable = bytes, err == nil
 	case op == opIP:
 		o.network, o.usable = parsePrefix(written)
@@ -342,7 +342,9 @@ func (c *condition) meetsIP(s string) bool {
 }
 
 func (c *condition) meetsBinary(s string) bool {
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	// Not strict: a request must not slip past a Deny by the unused bits of its
+	// last character.
+	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
 		return false
 	}

@@ -100,6 +100,9 @@ func TestOperators(t *testing.T) {
 
 		{"BinaryEquals", `"QmluYXJ5"`, "QmluYXJ5", true},
 		{"BinaryEquals", `"QmluYXJ5"`, "QmluYXJ6", false},
+		{"BinaryEquals", `"QQ=="`, "QR==", true},
+		{"BinaryEquals", `"QR=="`, "QQ==", true},
+		{"BinaryEquals", `"QQ"`, "QQ==", false},
 		{"BinaryEquals", `"not base64!"`, "not base64!", false},
 		{"BinaryEquals", `"QmluYXJ5"`, missing, false},
 
@@ -321,7 +324,7 @@ func TestDatesAsIAMStoresThem(t *testing.T) {
 		"", "x", "-", "2019-", "2019-13", "234-13", "2019-02-29", "2019-01-32", "2019-01-01-01", "9223372036854775808",
 		"2016-12-13t2:00:00.593194+1", "2016-12-13t2:00:00.1999999999+10:59", "2019-07-01T24:00:00Z", "2019-07-01T13:60:00Z",
 		"2019-07-01T13:20:60Z", "2019-07-01T13:20:15ZZ", "2019-07-01T13:20:15+24:00", "2019-07-01 13:20:15Z", " 0", "1.5", "1e3",
-		"-292275055", "292278994-01", "2019-07-01T:20:15Z", "2019-07-01T13:20:15.Z",
+		"-292275055", "292278994-01", "2019-07-01TZ", "2019-07-01T+01:00", "2019-07-01T:20:15Z", "2019-07-01T13:20:15.Z",
 	} {
 		if _, ok := parseInstant(bad); ok {
 			t.Errorf("%q is accepted", bad)

@@ -116,7 +116,7 @@ func variable(text string) (piece, int) {
 	// A quoted default may hold a brace, so it is read before the first '}'
 	// is believed.
 	if comma := strings.IndexByte(inner, ','); comma >= 0 {
-		rest := strings.TrimLeft(text[len("${")+comma+1:], " ")
+		rest := strings.TrimPrefix(text[len("${")+comma+1:], " ")
 		if quoted, ok := strings.CutPrefix(rest, "'"); ok {
 			if fallback, after, ok := strings.Cut(quoted, "'"); ok && strings.HasPrefix(after, "}") {
 				size := len(text) - len(after) + 1

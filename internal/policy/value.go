@@ -146,11 +146,14 @@ func cutZone(s string) (clock string, offset int, ok bool) {
 		return "", 0, true
 	}
 	if last := s[len(s)-1]; last == 'z' || last == 'Z' {
-		return s[:len(s)-1], 0, true
+		return s[:len(s)-1], 0, len(s) > 1
 	}
 	sign := strings.IndexAny(s, "+-")
-	if sign < 0 {
+	switch sign {
+	case -1:
 		return s, 0, true
+	case 0:
+		return "", 0, false // a zone of no time
 	}
 	hourText, minuteText, hasMinutes := strings.Cut(s[sign+1:], ":")
 	hours, ok := number(hourText, 2, 2, 0, 23)

@@ -103,8 +103,11 @@ func (p *postgres) attempt(ctx context.Context, begin string, fn func(*txn) erro
 	committing := false
 	defer func() {
 		if !committing {
+			t.end() // a panic has left rows open
 			rollback(ctx, conn)
-			p.rollbacks.Add(1)
+			if begin == beginWrite {
+				p.rollbacks.Add(1)
+			}
 		}
 	}()
 	if begin == beginRead {

@@ -96,7 +96,7 @@ func migrate(ctx context.Context, e engine, list []migration) error {
 	var err error
 	for range maxRaces {
 		err = migrateOnce(ctx, e, list)
-		if err == nil || !lostRace(err) {
+		if err == nil || !errors.Is(err, errRace) && !retriable(err) {
 			return err
 		}
 		if err := pause(ctx, 5*time.Millisecond+rand.N(45*time.Millisecond)); err != nil {
@@ -106,9 +106,16 @@ func migrate(ctx context.Context, e engine, list []migration) error {
 	return err
 }
 
-// lostRace reports whether another node was quicker to make the same change.
-func lostRace(err error) bool {
-	return retriable(err) || IsUnique(err) || sqlState(err) == stateDuplicateTable
+// errRace says that another node made the same change first.
+var errRace = errors.New("another node migrates")
+
+// asRace marks the failure of a statement that two nodes may run at once. The
+// text of a migration is none: it runs only after its number was claimed.
+func asRace(err error) error {
+	if IsUnique(err) || sqlState(err) == stateDuplicateTable {
+		return fmt.Errorf("%w: %w", errRace, err)
+	}
+	return err
 }
 
 func migrateOnce(ctx context.Context, e engine, list []migration) error {
@@ -116,7 +123,7 @@ func migrateOnce(ctx context.Context, e engine, list []migration) error {
 	var version int64
 	err := e.migrate(ctx, func(t *txn, script func(string) error) error {
 		if err := script(createMigrations); err != nil {
-			return err
+			return asRace(err)
 		}
 		var err error
 		version, err = readMigrations(t, applied)
@@ -175,7 +182,7 @@ func (m migration) apply(t *txn, script func(string) error) error {
 	_, err := t.Exec(`INSERT INTO store_migrations (number, name, version, applied_at) VALUES ($1, $2, $3, $4)`,
 		m.number, m.name, m.version, t.Now().UnixMicro())
 	if err != nil {
-		return err
+		return asRace(err)
 	}
 	return script(m.text)
 }

@@ -190,6 +190,9 @@ func (s *sqlite) get(ctx context.Context, query string, args, dest []any) error 
 	return sqliteRunner{conn}.queryRow(query, args, dest)
 }
 
+// interruptEvery is the time between interrupts of a reader that was given up.
+const interruptEvery = 5 * time.Millisecond
+
 func (s *sqlite) read(ctx context.Context, fn func(*txn) error) (err error) {
 	conn, err := s.readers.acquire(ctx)
 	if err != nil {
@@ -201,15 +204,24 @@ func (s *sqlite) read(ctx context.Context, fn func(*txn) error) (err error) {
 		return err
 	}
 	// A long scan stops when its caller has gone. AfterFunc costs no goroutine
-	// until then.
-	interrupted := make(chan struct{})
+	// until then. A statement that is just beginning misses an interrupt, so
+	// interrupts are repeated until fn is through.
+	through, interrupted := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		conn.Interrupt()
-		close(interrupted)
+		defer close(interrupted)
+		for {
+			conn.Interrupt()
+			select {
+			case <-through:
+				return
+			case <-time.After(interruptEvery):
+			}
+		}
 	})
 	t := &txn{runner: run, now: transactionTime(s.now)}
 	defer func() {
 		hidden := t.end()
+		close(through)
 		if !stop() {
 			<-interrupted
 		}

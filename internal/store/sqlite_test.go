@@ -211,7 +211,7 @@ func TestFullDisk(t *testing.T) {
 		var wg sync.WaitGroup
 		for worker := range 4 {
 			wg.Go(func() {
-				for _, name := range someNames(fmt.Sprint(prefix, worker), 40) {
+				for _, name := range someNames(fmt.Sprint(prefix, worker, "-"), 80) {
 					err := db.Write(context.Background(), func(tx Tx) error {
 						_, err := tx.Exec(`INSERT INTO things (name, bytes) VALUES ($1, $2)`, name, make([]byte, 20_000))
 						return err

@@ -8,19 +8,16 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 var (
-	numberPattern = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
-	epochPattern  = regexp.MustCompile(`^-?[0-9]+$`)
+	numberPattern = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$`)
+	epochPattern  = regexp.MustCompile(`^[0-9]+$`)
 
-	// The W3C profile of ISO 8601: year and month, full date, or date and time
-	// with a zone. Seconds and their fraction are optional.
-	monthPattern  = regexp.MustCompile(`^\d{4}-\d{2}$`)
-	dayPattern    = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
-	minutePattern = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
-	secondPattern = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+	// ISO 8601 as widely as IAM stores it (§1.1): a year, then as much of month,
+	// day, hour, minute, second and fraction as the author cared for.
+	isoPattern = regexp.MustCompile(`^(-?\d{1,9})(?:-(\d\d?)(?:-(\d\d?))?)?` +
+		`(?:[Tt](?:(\d\d?)(?::(\d\d?)(?::(\d\d?)(\.\d{1,9})?)?)?([Zz]|[+-]\d\d(?::\d\d)?)?)?)?$`)
 )
 
 // compare holds request value r against policy value w under a positive
@@ -91,33 +88,83 @@ func parseNumber(text string) (*big.Rat, bool) {
 	return new(big.Rat).SetString(text)
 }
 
-// parseDate returns nanoseconds since the epoch, as a number of any size because
-// time.Time overflows near the ends of int64 seconds, which are well-formed.
+// parseDate returns seconds since the epoch, exact and of any size.
 func parseDate(text string) (*big.Rat, bool) {
 	if epochPattern.MatchString(text) {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		return nanoseconds(seconds, 0), err == nil
+		return new(big.Rat).SetInt64(seconds), err == nil
 	}
-	// The pattern is checked first because time.Parse also takes single-digit
-	// hours and decimal commas.
-	layouts := map[string]*regexp.Regexp{
-		"2006-01":                monthPattern,
-		"2006-01-02":             dayPattern,
-		"2006-01-02T15:04Z07:00": minutePattern,
-		time.RFC3339:             secondPattern,
+	parts := isoPattern.FindStringSubmatch(text)
+	if parts == nil {
+		return nil, false
 	}
-	for layout, shape := range layouts {
-		if shape.MatchString(text) {
-			t, err := time.Parse(layout, text)
-			return nanoseconds(t.Unix(), t.Nanosecond()), err == nil
+	part := func(i, missing int) int {
+		if parts[i] == "" {
+			return missing
 		}
+		n, _ := strconv.Atoi(parts[i]) // digits, by the pattern
+		return n
 	}
-	return nil, false
+	year, month, day := part(1, 0), part(2, 1), part(3, 1)
+	hour, minute, second := part(4, 0), part(5, 0), part(6, 0)
+	offset, zoneOK := zone(parts[8])
+	switch {
+	case year < -292275054 || year > 292278993: // the years of §1.1's test suites
+		return nil, false
+	case month < 1 || month > 12 || day < 1 || day > daysIn(year, month):
+		return nil, false
+	case hour > 23 || minute > 59 || second > 59 || !zoneOK:
+		return nil, false
+	}
+	days := daysBefore(year) + day - 1
+	for m := 1; m < month; m++ {
+		days += daysIn(year, m)
+	}
+	total := new(big.Rat).SetInt64(int64(days*86400 + hour*3600 + minute*60 + second - offset))
+	if parts[7] != "" {
+		fraction, _ := new(big.Rat).SetString("0" + parts[7])
+		total.Add(total, fraction)
+	}
+	return total, true
 }
 
-func nanoseconds(seconds int64, nanos int) *big.Rat {
-	total := new(big.Int).Mul(big.NewInt(seconds), big.NewInt(int64(time.Second)))
-	return new(big.Rat).SetInt(total.Add(total, big.NewInt(int64(nanos))))
+func daysIn(year, month int) int {
+	if month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+		return 29
+	}
+	return [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month-1]
+}
+
+// daysBefore counts the days from 1970 to the first of January of a year, in
+// the Gregorian calendar extended both ways. 400 years have 146097 days.
+func daysBefore(year int) int {
+	cycles := (year - 1970) / 400
+	days := cycles * 146097
+	from := 1970 + cycles*400
+	for ; from < year; from++ {
+		days += 337 + daysIn(from, 2)
+	}
+	for ; from > year; from-- {
+		days -= 337 + daysIn(from-1, 2)
+	}
+	return days
+}
+
+// zone is the offset from UTC in seconds.
+func zone(text string) (int, bool) {
+	if text == "" || text == "Z" || text == "z" {
+		return 0, true
+	}
+	hours, _ := strconv.Atoi(text[1:3]) // digits, by the pattern
+	minutes := 0
+	if len(text) > 3 {
+		minutes, _ = strconv.Atoi(text[4:])
+	}
+	offset := hours*3600 + minutes*60
+	if text[0] == '-' {
+		offset = -offset
+	}
+	return offset, hours <= 23 && minutes <= 59
 }
 
 func compareBinary(r, w string) bool {
@@ -134,10 +181,17 @@ func compareIP(r, w string) bool {
 	if err != nil || address.Zone() != "" {
 		return false
 	}
-	// §5.1: a bare address is a prefix of full length.
-	if single, err := netip.ParseAddr(w); err == nil {
-		return single == address
-	}
 	prefix, err := netip.ParsePrefix(w)
-	return err == nil && prefix.Contains(address) // false across families
+	// §5.1: a bare address is a prefix of full length.
+	if single, singleErr := netip.ParseAddr(w); singleErr == nil && single.Zone() == "" {
+		prefix, err = netip.PrefixFrom(single, single.BitLen()), nil
+	}
+	if err != nil {
+		return false
+	}
+	// An IPv4 address is the same in the clothes of IPv6, on either side.
+	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
+	return prefix.Contains(address.Unmap()) // false across families
 }

@@ -113,7 +113,7 @@ func EachCondition(v Vector, seen func(operator string, held bool)) error {
 	if err != nil {
 		return err
 	}
-	for _, policies := range [][]policy{l.identity, l.resource, l.boundary, l.session, l.endpoint} {
+	for _, policies := range [][]policy{l.identity, l.resource, l.boundary, l.session, l.endpoint, l.scp} {
 		for _, p := range policies {
 			for _, s := range list(p["Statement"]) {
 				operators, _ := s.(map[string]any)["Condition"].(map[string]any)

@@ -8,7 +8,9 @@ import (
 // layers are the policies of a vector, decoded and well-formed. Those that
 // may be absent are lists of none or one.
 type layers struct {
-	identity, resource, boundary, session, endpoint []policy
+	identity, resource, boundary, session, endpoint, scp []policy
+	// onResource is the kind of the resource policy.
+	onResource kind
 }
 
 // Decide evaluates the vector's request against its policies and returns Allow,
@@ -27,12 +29,16 @@ func Decide(v Vector) (string, error) {
 
 	// §7 step 1: any Deny in any policy type wins, for root too. §8: likewise
 	// across accounts.
-	if anyDeny(q, l.identity, false) || anyDeny(q, l.boundary, false) || anyDeny(q, l.session, false) ||
-		anyDeny(q, l.resource, true) || anyDeny(q, l.endpoint, true) {
+	if anyDeny(q, identityKind, l.identity) || anyDeny(q, identityKind, l.boundary) || anyDeny(q, identityKind, l.session) ||
+		anyDeny(q, identityKind, l.scp) || anyDeny(q, l.onResource, l.resource) || anyDeny(q, resourceKind, l.endpoint) {
 		return ExplicitDeny, nil
 	}
+	// §7 step 2.
+	if len(l.scp) > 0 && !anyAllow(q, l.scp) {
+		return ImplicitDeny, nil
+	}
 	// A VPC endpoint lets through only what its policy allows.
-	if len(l.endpoint) > 0 && len(grants(q, l.endpoint)) == 0 {
+	if len(l.endpoint) > 0 && len(grants(q, resourceKind, l.endpoint)) == 0 {
 		return ImplicitDeny, nil
 	}
 	allowed := false
@@ -49,7 +55,7 @@ func Decide(v Vector) (string, error) {
 
 // allowedWithin follows §7 steps 3 to 5, and §7.1 for mandatory policies.
 func allowedWithin(q request, l layers) bool {
-	granted := grants(q, l.resource)
+	granted := grants(q, l.onResource, l.resource)
 	// Step 3: user, session or federated-user ARN, service, root's account, "*".
 	// Limited neither by boundary nor by session policy.
 	if granted[direct] {
@@ -70,7 +76,7 @@ func allowedWithin(q request, l layers) bool {
 
 // allowedAcross follows §8: both sides must allow.
 func allowedAcross(q request, l layers) bool {
-	return len(grants(q, l.resource)) > 0 && callerSideAllows(q, l)
+	return len(grants(q, l.onResource, l.resource)) > 0 && callerSideAllows(q, l)
 }
 
 // callerSideAllows is §7 step 4 for principals with policies and step 5 for the
@@ -110,19 +116,18 @@ func crossAccount(q request) bool {
 // mandatory reports whether §7.1 applies, by the rule of §12.
 func mandatory(q request) bool {
 	action := strings.ToLower(q.Action)
-	key := strings.HasPrefix(action, "kms:") && strings.Contains(q.Resource, ":key/")
-	return key || strings.HasPrefix(action, "sts:assumerole")
+	return isKey(q.Request) || strings.HasPrefix(action, "sts:assumerole")
 }
 
 // anyDeny reports whether a Deny statement matches the request.
-func anyDeny(q request, policies []policy, hasPrincipal bool) bool {
+func anyDeny(q request, k kind, policies []policy) bool {
 	for _, p := range policies {
 		for _, s := range list(p["Statement"]) {
 			statement := s.(map[string]any)
-			if statement["Effect"] != "Deny" || !statementMatches(q, p, statement) {
+			if statement["Effect"] != "Deny" || !statementMatches(q, k, p, statement) {
 				continue
 			}
-			if !hasPrincipal || denyNames(q, statement) {
+			if k == identityKind || denyNames(q, statement) {
 				return true
 			}
 		}
@@ -130,13 +135,13 @@ func anyDeny(q request, policies []policy, hasPrincipal bool) bool {
 	return false
 }
 
-// anyAllow reports whether an Allow statement of identity, boundary or session
-// policies matches the request.
+// anyAllow reports whether an Allow statement of policies without principals
+// matches the request.
 func anyAllow(q request, policies []policy) bool {
 	for _, p := range policies {
 		for _, s := range list(p["Statement"]) {
 			statement := s.(map[string]any)
-			if statement["Effect"] == "Allow" && statementMatches(q, p, statement) {
+			if statement["Effect"] == "Allow" && statementMatches(q, identityKind, p, statement) {
 				return true
 			}
 		}
@@ -146,12 +151,12 @@ func anyAllow(q request, policies []policy) bool {
 
 // grants collects the ways in which matching Allow statements of a policy with
 // principals name the caller.
-func grants(q request, policies []policy) map[naming]bool {
+func grants(q request, k kind, policies []policy) map[naming]bool {
 	found := map[naming]bool{}
 	for _, p := range policies {
 		for _, s := range list(p["Statement"]) {
 			statement := s.(map[string]any)
-			if statement["Effect"] != "Allow" || !statementMatches(q, p, statement) {
+			if statement["Effect"] != "Allow" || !statementMatches(q, k, p, statement) {
 				continue
 			}
 			for n := range namings(q, statement["Principal"]) {
@@ -163,10 +168,12 @@ func grants(q request, policies []policy) map[naming]bool {
 }
 
 func parseLayers(v Vector) (layers, error) {
-	var l layers
-	withPrincipal := resourceKind
-	if isTrust(v.Request.Action) {
-		withPrincipal = trustKind
+	l := layers{onResource: resourceKind}
+	switch {
+	case isTrust(v.Request.Action):
+		l.onResource = trustKind
+	case isKey(v.Request):
+		l.onResource = keyKind
 	}
 	for _, source := range []struct {
 		into  *[]policy
@@ -174,10 +181,11 @@ func parseLayers(v Vector) (layers, error) {
 		texts []json.RawMessage
 	}{
 		{&l.identity, identityKind, v.Identity},
-		{&l.resource, withPrincipal, present(v.Resource)},
+		{&l.resource, l.onResource, present(v.Resource)},
 		{&l.boundary, identityKind, present(v.Boundary)},
 		{&l.session, identityKind, v.Session},
 		{&l.endpoint, resourceKind, present(v.Endpoint)},
+		{&l.scp, identityKind, v.SCP},
 	} {
 		for _, text := range source.texts {
 			p, err := parse(source.kind, text)

@@ -212,7 +212,37 @@ func TestCrossAccount(t *testing.T) {
 	})
 }
 
-// TestEndpointPolicy covers the one layer beyond §12.
+// TestKeyPolicyWithoutResource is kms.md 8.1: accepted, and never matches.
+func TestKeyPolicyWithoutResource(t *testing.T) {
+	allow := `{"Effect":"Allow","Principal":"*","Action":"*"}`
+	deny := `{"Effect":"Deny","Principal":"*","Action":"*"}`
+	mustDecide(t, layered{caller: user(), grant: allow, identity: allowAll}.vector("kms:Decrypt", aKey), no)
+	mustDecide(t, layered{caller: user(), grant: grantTo(home) + "," + deny, identity: allowAll}.vector("kms:Decrypt", aKey), yes)
+}
+
+// TestControlPolicies is §7 step 2, beyond §12.
+func TestControlPolicies(t *testing.T) {
+	for _, c := range []struct {
+		name, scp string
+		base      layered
+		want      string
+	}{
+		{"allows", allowAll, layered{caller: user(), identity: allowAll}, yes},
+		{"does not grant", allowAll, layered{caller: user()}, no},
+		{"limits identity", allowElse, layered{caller: user(), identity: allowAll}, no},
+		{"limits a direct grant", allowElse, layered{caller: user(), grant: grantTo(userARN)}, no},
+		{"limits root", allowElse, layered{caller: root()}, no},
+		{"denies", denyAll, layered{caller: root()}, deny},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := c.base.vector(getSecret, aSec)
+			v.SCP = policies(c.scp)
+			mustDecide(t, v, c.want)
+		})
+	}
+}
+
+// TestEndpointPolicy covers the other layer beyond §12.
 func TestEndpointPolicy(t *testing.T) {
 	for _, c := range []struct {
 		name, endpoint string

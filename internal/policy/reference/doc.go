@@ -23,15 +23,18 @@
 //   - A policy is malformed when it breaks the grammar, the element table or the
 //     "Syntax errors in policy." list of §1.1, names a principal that §4 calls
 //     invalid, or combines NotPrincipal with Allow. The remaining checks of
-//     §1.1 (ARN format, action vendors, date values, sizes) belong to the
-//     services that store policies; here such values simply match nothing.
+//     §1.1 (ARN format, action vendors, sizes) belong to the services that store
+//     policies; here such values simply match nothing.
+//   - An unparsable value under a Date operator makes any policy malformed:
+//     §1.1 records the refusal, and a Deny that can never match is worse.
 //   - The resource policy counts as a role trust policy when the requested
 //     action begins with "sts:". Then Resource and NotPrincipal are malformed
 //     and the missing Resource matches. Which actions a trust policy names is
 //     not checked.
 //   - A resource or endpoint policy needs Principal (or NotPrincipal); a
-//     statement without Resource outside trust policies is malformed, although
-//     kms.md 8.1 stores such a key policy and never matches it.
+//     statement without Resource is malformed outside trust policies and, where it
+//     never matches (kms.md 8.1), key policies. The resource policy is a key
+//     policy when §12 makes it mandatory for the sake of a key.
 //   - Sid must be [A-Za-z0-9]* and unique in identity, boundary and session
 //     policies only. An empty Sid is no Sid.
 //   - An empty list is malformed for Statement, Action, NotAction, Resource,
@@ -47,18 +50,19 @@
 // Matching (§2):
 //   - Action patterns are matched against the whole "service:name" text, so a
 //     pattern without a colon can match only through a wildcard.
-//   - A resource pattern with fewer than six parts, other than "*", matches
-//     nothing. "**" is not "*".
-//   - "?" stands for one Unicode code point, not one byte. Case is folded by
-//     strings.ToLower for actions, strings.EqualFold for keys and values.
+//   - A resource pattern with fewer than six parts, which §1.1 lets be stored, is
+//     filled up with "*": a Deny of "arn:aws:secretsmanager:*" must not be void.
+//     It does not match operations without resource, and neither does "**".
+//   - "?" stands for one Unicode code point, not one byte. Case is folded for the
+//     letters A to Z in actions, by strings.EqualFold in keys and values.
 //
 // Variables (§3):
 //   - A resource pattern is cut at its first five colons before variables are
 //     looked for. A condition value of an Arn operator is expanded first and cut
 //     afterwards, so a variable may yield a whole ARN.
-//   - A variable ends at the first "}". Without one, "${" is ordinary text. Text
-//     between the braces that is no name with a well-formed default is a name
-//     that no context has.
+//   - A variable ends at the first "}" outside a well-formed default, which holds
+//     no quote. Without an end, "${" is ordinary text. Text between the braces
+//     that is no name with a well-formed default is a name that no context has.
 //   - Wildcard characters in a default are literal, like those in a value.
 //   - A multivalued key is as good as missing: the default applies.
 //   - A present key with an empty value yields the empty text, not the default.
@@ -75,24 +79,28 @@
 //     everybody; the root user needs its account, a service its name.
 //   - Only the exact partition "aws" forms an account's root ARN.
 //   - Wildcards in Service, Federated or CanonicalUser are malformed. Federated
-//     and CanonicalUser match no caller that a vector can describe, and neither
-//     do unique ids.
+//     and CanonicalUser match no caller that a vector can describe.
+//   - A unique id (AIDA…, AROA…) stands for the ARN of the user or role that has
+//     it, since that is how ARNs are stored.
 //
 // Conditions (§5):
 //   - A negated operator is the plain negation of its counterpart, so a value
 //     that cannot be parsed differs from everything.
 //   - An empty multivalued key is a missing key for every operator. An empty
 //     string is a value, except that ForAllValues skips it.
-//   - Numbers are a sign, digits and an optional fraction, compared exactly.
-//     Exponents, spaces and bare points cannot be parsed.
-//   - Dates of digits only (with an optional minus) are epoch seconds, also when
-//     they look like a year. Fractions of epoch seconds cannot be parsed;
-//     fractions of ISO seconds count to the nanosecond.
-//   - An IPv4-mapped IPv6 address belongs to the IPv6 family. Zones cannot be
+//   - Numbers are a sign and digits with a point anywhere among them, compared
+//     exactly. Exponents and spaces cannot be parsed.
+//   - Dates of digits only are epoch seconds, also when they look like a year; a
+//     minus makes a year. Fractions of epoch seconds cannot be parsed. ISO dates
+//     are read as widely as the suites of §1.1 show IAM to store them: each part
+//     after the year may be missing, numbers may lack their leading zero, and a
+//     time without a zone is UTC. Fractions have at most nine digits.
+//   - An IPv4-mapped IPv6 address, or range of them, is IPv4. Zones cannot be
 //     parsed. A request value must be an address, not a prefix.
-//   - BinaryEquals decodes padded standard base64 on both sides.
-//   - An Arn operator's value with fewer than six parts matches nothing, "*"
-//     included.
+//   - BinaryEquals decodes padded standard base64 on both sides and compares the
+//     bytes, so the unused bits of the last character do not count.
+//   - An Arn operator's value with fewer than six parts is filled up with "*".
+//     The request's value must have six.
 //   - Null accepts true and false as Bool does; other values match nothing.
 //
 // Decision (§7, §8):
@@ -106,4 +114,6 @@
 //   - Outside the table of §7 a session policy binds whoever has one.
 //   - An endpoint policy has the grammar of a resource policy. When present it
 //     must allow every caller, by whatever form of naming; its Deny wins.
+//   - Service control policies are a union. When there are some, one must allow,
+//     whoever calls.
 package reference

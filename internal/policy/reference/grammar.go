@@ -17,8 +17,9 @@ type policy = map[string]any
 type kind string
 
 const (
-	identityKind kind = "identity policy" // also boundary and session policies
+	identityKind kind = "identity policy" // also boundary, session and service control policies
 	resourceKind kind = "resource policy" // also endpoint policies
+	keyKind      kind = "key policy"
 	trustKind    kind = "trust policy"
 )
 
@@ -189,8 +190,8 @@ func checkStatement(k kind, s map[string]any) error {
 		return errors.New("has no principal")
 	case k == trustKind && resource:
 		return errors.New("has a resource")
-	case k != trustKind && !resource:
-		return errors.New("has no resource")
+	case k != trustKind && k != keyKind && !resource:
+		return errors.New("has no resource") // kms.md 8.1 lets key policies do without
 	}
 	// §1, NotPrincipal: not in trust policies. §4: reject with Allow.
 	if has("NotPrincipal") && (k == trustKind || s["Effect"] == "Allow") {
@@ -248,7 +249,8 @@ func checkCondition(value any) error {
 		return errors.New("is not an object")
 	}
 	for name, keys := range operators {
-		if _, ok := parseOperator(name); !ok {
+		op, ok := parseOperator(name)
+		if !ok {
 			return fmt.Errorf("has unknown operator %q", name)
 		}
 		members, ok := keys.(map[string]any)
@@ -261,6 +263,10 @@ func checkCondition(value any) error {
 				case string, bool, json.Number:
 				default: // null, object or nested array
 					return fmt.Errorf("has a bad value for %q", key)
+				}
+				// §1.1, "Legacy parsing": an unparsable value under a Date operator.
+				if _, ok := parseDate(scalar(v)); !ok && strings.HasPrefix(op.base, "Date") {
+					return fmt.Errorf("has a date for %q that is none", key)
 				}
 			}
 		}

@@ -62,11 +62,15 @@ func glob(p []char, text string) bool {
 }
 
 // globARN compares six colon-separated parts one by one; the sixth holds the
-// rest, colons included (§2, §5.1 Arn operators). Fewer parts match nothing.
+// rest, colons included (§2, §5.1 Arn operators). Parts that the pattern lacks
+// at its end match anything; a text that lacks some is no ARN.
 func globARN(p []char, text string) bool {
 	parts := splitARN(p)
+	for len(parts) < 6 {
+		parts = append(parts, pattern("*"))
+	}
 	texts := strings.SplitN(text, ":", 6)
-	if len(parts) != 6 || len(texts) != 6 {
+	if len(texts) != 6 {
 		return false
 	}
 	for i := range parts {
@@ -92,15 +96,15 @@ func splitARN(p []char) [][]char {
 
 // statementMatches tells whether action, resource and condition match (§2).
 // The principal is looked at by the callers, which need to know how it matched.
-func statementMatches(q request, p policy, s map[string]any) bool {
-	return actionMatches(q, s) && resourceMatches(q, p, s) && conditionMatches(q, p, s)
+func statementMatches(q request, k kind, p policy, s map[string]any) bool {
+	return actionMatches(q, s) && resourceMatches(q, k, p, s) && conditionMatches(q, p, s)
 }
 
 // actionMatches follows §2, Action and NotAction.
 func actionMatches(q request, s map[string]any) bool {
 	listed := func(patterns any) bool {
 		for _, a := range list(patterns) {
-			if glob(pattern(strings.ToLower(a.(string))), strings.ToLower(q.Action)) {
+			if glob(pattern(lower(a.(string))), lower(q.Action)) {
 				return true
 			}
 		}
@@ -112,9 +116,18 @@ func actionMatches(q request, s map[string]any) bool {
 	return !listed(s["NotAction"])
 }
 
+// lower folds the letters of which the names of actions are made.
+func lower(action string) string {
+	const upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for _, letter := range upper {
+		action = strings.ReplaceAll(action, string(letter), string(letter+'a'-'A'))
+	}
+	return action
+}
+
 // resourceMatches follows §2, Resource and NotResource, and for patterns whose
 // variables have no value the two rules of §3.
-func resourceMatches(q request, p policy, s map[string]any) bool {
+func resourceMatches(q request, k kind, p policy, s map[string]any) bool {
 	if patterns, ok := s["Resource"]; ok {
 		for _, r := range list(patterns) {
 			if matched, _ := resourcePatternMatches(q, p, r.(string)); matched {
@@ -132,7 +145,9 @@ func resourceMatches(q request, p policy, s map[string]any) bool {
 		}
 		return true
 	}
-	return true // §12: a statement without Resource, in trust policies, matches
+	// §12: a statement without Resource matches in trust policies; kms.md 8.1:
+	// in key policies it does not.
+	return k == trustKind
 }
 
 // resourcePatternMatches reports whether the pattern matches, and whether its
@@ -143,17 +158,17 @@ func resourcePatternMatches(q request, p policy, text string) (matched, resolved
 		return true, true
 	}
 	parts := strings.SplitN(text, ":", 6)
-	if len(parts) != 6 {
-		return false, true
-	}
-	// §3: variables are looked for in the sixth part only.
-	sixth, resolved := expand(q, p, parts[5])
-	if !resolved {
-		return false, false
+	whole := pattern(text)
+	if len(parts) == 6 {
+		// §3: variables are looked for in the sixth part only.
+		sixth, resolved := expand(q, p, parts[5])
+		if !resolved {
+			return false, false
+		}
+		whole = append(pattern(strings.Join(parts[:5], ":")+":"), sixth...)
 	}
 	if q.Resource == "*" {
 		return false, true
 	}
-	whole := append(pattern(strings.Join(parts[:5], ":")+":"), sixth...)
 	return globARN(whole, q.Resource), true
 }

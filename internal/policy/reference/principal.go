@@ -42,6 +42,10 @@ func namings(q request, principal any) map[naming]bool {
 			found[origin] = true
 		case caller.Type == FederatedUser && name == caller.UserARN:
 			found[origin] = true
+		case name == uniqueID(caller) && caller.Type == User:
+			found[direct] = true
+		case name == uniqueID(caller) && caller.Type == AssumedRole:
+			found[origin] = true
 		}
 	}
 	for _, name := range list(members["Service"]) {
@@ -59,6 +63,16 @@ func isAccount(name string, caller Principal) bool {
 		return false
 	}
 	return name == caller.Account || name == "arn:aws:iam::"+caller.Account+":root"
+}
+
+// uniqueID is the id of the caller's user or role, as which policies store its
+// ARN (§4), or nothing that a policy can name.
+func uniqueID(caller Principal) string {
+	id, _, _ := strings.Cut(caller.UserID, ":") // AROA…:session
+	if strings.HasPrefix(id, "AIDA") && caller.Type == User || strings.HasPrefix(id, "AROA") && caller.Type == AssumedRole {
+		return id
+	}
+	return "\x00"
 }
 
 // spared reports whether NotPrincipal leaves the caller out of a Deny: only if
@@ -87,9 +101,9 @@ func spared(q request, notPrincipal any) bool {
 	case Root:
 		return accountListed
 	case User:
-		return listed[caller.ARN] && accountListed
+		return (listed[caller.ARN] || listed[uniqueID(caller)]) && accountListed
 	case AssumedRole:
-		return listed[caller.ARN] && listed[caller.RoleARN] && accountListed
+		return listed[caller.ARN] && (listed[caller.RoleARN] || listed[uniqueID(caller)]) && accountListed
 	case FederatedUser:
 		return listed[caller.ARN] && listed[caller.UserARN] && accountListed
 	case Service:
@@ -105,6 +119,12 @@ func denyNames(q request, s map[string]any) bool {
 		return !spared(q, notPrincipal)
 	}
 	return len(namings(q, s["Principal"])) > 0
+}
+
+// isKey reports whether the resource is a KMS key, whose policy is a key policy
+// (§12).
+func isKey(q Request) bool {
+	return strings.HasPrefix(strings.ToLower(q.Action), "kms:") && strings.Contains(q.Resource, ":key/")
 }
 
 // isTrust reports whether the resource policy of the request is a role trust

@@ -1,6 +1,13 @@
 package reference
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
+
+// withDefault is what may follow "${" (§3, Syntax): comma, optional space,
+// single-quoted default, which may hold a brace.
+var withDefault = regexp.MustCompile(`^([^,}]*), ?'([^']*)'\}`)
 
 // expand replaces the policy variables in text (§3). It reports false when a
 // variable has neither value nor default.
@@ -11,14 +18,10 @@ func expand(q request, p policy, text string) ([]char, bool) {
 		return pattern(text), true
 	}
 	before, rest, found := strings.Cut(text, "${")
-	if !found {
+	if !found || !strings.Contains(rest, "}") {
 		return pattern(text), true
 	}
-	inner, after, found := strings.Cut(rest, "}")
-	if !found {
-		return pattern(text), true
-	}
-	value, ok := variable(q, inner)
+	value, after, ok := variable(q, rest)
 	if !ok {
 		return nil, false
 	}
@@ -30,23 +33,31 @@ func expand(q request, p policy, text string) ([]char, bool) {
 	return append(append(pattern(before), literal(value)...), tail...), true
 }
 
-// variable gives the text that stands for ${inner}.
-func variable(q request, inner string) (string, bool) {
-	// §3, Literals.
-	if inner == "*" || inner == "?" || inner == "$" {
-		return inner, true
-	}
-	// §3, Syntax: comma, optional space, single-quoted default.
-	key, fallback, hasDefault := inner, "", false
-	if name, quoted, ok := strings.Cut(inner, ","); ok {
-		quoted = strings.TrimPrefix(quoted, " ")
-		if len(quoted) >= 2 && quoted[0] == '\'' && quoted[len(quoted)-1] == '\'' {
-			key, fallback, hasDefault = name, quoted[1:len(quoted)-1], true
+// variable replaces the variable that text, which follows "${", begins with, and
+// returns what comes after its brace. It reports false when there is neither
+// value nor default.
+func variable(q request, text string) (value, after string, ok bool) {
+	if parts := withDefault.FindStringSubmatch(text); parts != nil {
+		after = text[len(parts[0]):]
+		if value, ok := valueOf(q, parts[1]); ok {
+			return value, after, true
 		}
+		return parts[2], after, true
 	}
-	// §3, Which keys: multivalued keys cannot be used.
-	if value, ok := q.lookup(key); ok && !value.Multivalued {
-		return value.Strings[0], true
+	name, after, _ := strings.Cut(text, "}")
+	// §3, Literals.
+	if name == "*" || name == "?" || name == "$" {
+		return name, after, true
 	}
-	return fallback, hasDefault
+	value, ok = valueOf(q, name)
+	return value, after, ok
+}
+
+// valueOf follows §3, Which keys: multivalued keys cannot be used.
+func valueOf(q request, name string) (string, bool) {
+	value, ok := q.lookup(name)
+	if !ok || value.Multivalued {
+		return "", false
+	}
+	return value.Strings[0], true
 }

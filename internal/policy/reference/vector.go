@@ -37,6 +37,9 @@ type Vector struct {
 	// Endpoint is a VPC endpoint policy, which the shared format does not
 	// have. When absent, it restricts nothing.
 	Endpoint json.RawMessage `json:"endpoint,omitempty"`
+	// SCP are service control policies, which the shared format does not have
+	// either. None at all restrict nothing.
+	SCP []json.RawMessage `json:"scp,omitempty"`
 
 	Request Request `json:"request"`
 

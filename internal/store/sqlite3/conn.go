@@ -199,7 +199,8 @@ func (c *Conn) Changes() int64 { return lib.Xsqlite3_changes64(c.tls, c.db) }
 
 // Interrupt makes the running statement fail with code Interrupt. It may be
 // called by any goroutine while the connection is open; without a running
-// statement it does nothing.
+// statement it does nothing, and one that is just beginning may miss it, so a
+// caller who means it calls again until the statement has ended.
 func (c *Conn) Interrupt() {
 	// Not c.tls, which the interrupted goroutine is using.
 	tls := libc.NewTLS()

@@ -196,10 +196,22 @@ func TestStatementFollowsTheSchema(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	c := open(t)
 	s := prepare(t, c, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c")
-	stop := time.AfterFunc(20*time.Millisecond, c.Interrupt)
-	defer stop.Stop()
+	ended, quiet := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(quiet)
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(20 * time.Millisecond):
+				c.Interrupt()
+			}
+		}
+	}()
 	_, err := s.Step()
 	s.Reset()
+	close(ended)
+	<-quiet
 	if e, ok := errors.AsType[*Error](err); !ok || e.Primary() != Interrupt {
 		t.Errorf("got %v", err)
 	}
