@@ -88,7 +88,7 @@ func BenchmarkRender(b *testing.B) {
 	buf := new([]byte)
 	b.ReportAllocs()
 	for b.Loop() {
-		l.render(buf, c, &fullLimits, maxCopies)
+		l.render(buf, nil, c, &fullLimits, maxCopies)
 	}
 }
 

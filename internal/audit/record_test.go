@@ -113,7 +113,7 @@ func TestRecords(t *testing.T) {
 			}
 			c.EventID = "5b2bd1a7-0000-4000-8000-000000000002"
 			var got bytes.Buffer
-			events, _ := l.render(new([]byte), c, &fullLimits, maxCopies)
+			events, _ := l.render(new([]byte), nil, c, &fullLimits, maxCopies)
 			for _, e := range events {
 				if err := json.Indent(&got, e.body, "", "  "); err != nil {
 					t.Fatalf("%v in %s", err, e.body)

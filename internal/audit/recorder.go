@@ -30,7 +30,11 @@ type room struct {
 	reserved, held int64
 	open           int64
 	events         []event
+	few            [4]event // where events begin, enough for most calls
 }
+
+// rooms and bodies are kept, since every call needs them for a moment.
+var rooms = sync.Pool{New: func() any { return new(room) }}
 
 // bodies are buffers that records are encoded in.
 var bodies = sync.Pool{New: func() any { return new([]byte) }}
@@ -61,29 +65,31 @@ func rootOf(c *wire.Call) *wire.Call {
 // act then.
 func (l *Log) Begin(ctx context.Context, c *wire.Call) error {
 	root := rootOf(c)
-	need := int64(perCall)
-	l.mu.Lock()
-	if r := l.calls[root]; r != nil {
-		// What is left of earlier calls serves the next one.
-		need = max(0, (r.open+1)*perCall-(r.reserved-r.held))
-	}
-	l.mu.Unlock()
-	// A call and those nested in it run one after another, so nothing of theirs
-	// changes meanwhile.
-	if need > 0 {
-		if err := l.reserve(ctx, need); err != nil {
-			return err
-		}
-	}
 	l.mu.Lock()
 	r := l.calls[root]
 	if r == nil {
-		r = new(room)
+		r = rooms.Get().(*room)
+		*r = room{}
+		r.events = r.few[:0]
 		l.calls[root] = r
 	}
-	r.reserved += need
 	r.open++
+	// What is left of earlier calls serves the next one.
+	need := r.open*perCall - (r.reserved - r.held)
 	l.mu.Unlock()
+	if need > 0 {
+		err := l.reserve(ctx, need)
+		l.mu.Lock()
+		if err == nil {
+			r.reserved += need
+		} else if r.open--; c == root {
+			delete(l.calls, root)
+		}
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
 	l.cfg.Fault(FaultAfterReserve)
 	return nil
 }
@@ -104,7 +110,8 @@ func (l *Log) Record(_ context.Context, c *wire.Call) error {
 		l.cfg.Fault(FaultBeforeAppend)
 	}
 	buf := bodies.Get().(*[]byte)
-	events, size := l.render(buf, c, &fullLimits, maxCopies)
+	var few [2]event
+	events, size := l.render(buf, few[:0], c, &fullLimits, maxCopies)
 
 	l.mu.Lock()
 	if extra := size - (r.reserved - r.held - (r.open-1)*perCall); extra > 0 {
@@ -114,7 +121,7 @@ func (l *Log) Record(_ context.Context, c *wire.Call) error {
 		} else {
 			l.mu.Unlock()
 			// The disk is full; this fits into what Begin reserved.
-			events, size = l.render(buf, c, &shortLimits, 1)
+			events, size = l.render(buf, few[:0], c, &shortLimits, 1)
 			l.mu.Lock()
 		}
 	}
@@ -129,6 +136,7 @@ func (l *Log) Record(_ context.Context, c *wire.Call) error {
 	if c == root {
 		delete(l.calls, root)
 		l.giveBack(r.reserved)
+		rooms.Put(r)
 	}
 	l.mu.Unlock()
 	if err != nil {
@@ -173,9 +181,10 @@ func (l *Log) settle(r *room) (uint64, error) {
 	return l.end.seq, nil
 }
 
-// render encodes c's records into buf: its own, and a copy for each other
-// account whose resources it touched, up to copies. size is the room they take.
-func (l *Log) render(buf *[]byte, c *wire.Call, limits *limits, copies int) (events []event, size int64) {
+// render encodes c's records into buf and appends them to events: its own, and
+// a copy for each other account whose resources it touched, up to copies. size
+// is the room that they take.
+func (l *Log) render(buf *[]byte, events []event, c *wire.Call, limits *limits, copies int) (_ []event, size int64) {
 	b := (*buf)[:0]
 	r := renderer{limits: limits, call: c, recipient: l.recipient(c)}
 	var others []string
@@ -194,15 +203,14 @@ func (l *Log) render(buf *[]byte, c *wire.Call, limits *limits, copies int) (eve
 		ends = append(ends, len(b))
 	}
 	*buf = b
-	events = make([]event, 0, len(ends))
-	from := 0
+	from, first := 0, len(events)
 	for _, to := range ends {
 		e := newEvent(b[from:to:to])
 		size += int64(to-from) + lineOverhead
 		events = append(events, e)
 		from = to
 	}
-	events[0].id = c.EventID
+	events[first].id = c.EventID
 	// All share the buffer, which is free once the last of them is ordered.
 	events[len(events)-1].buf = buf
 	return events, size

@@ -15,15 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/strongroom/strongroom/internal/config"
 )
-
-// Version is set by the linker.
-var Version = "development"
 
 // Env is everything a command knows of the world.
 type Env struct {
@@ -31,6 +28,8 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	// Version and Commit are set by the linker; empty in a plain go build.
+	Version, Commit string
 }
 
 // Exit codes.
@@ -51,10 +50,13 @@ func (h hinted) Unwrap() error { return h.error }
 // withHint adds a next step to an error.
 func withHint(err error, hint string) error { return hinted{err, hint} }
 
-// usageError is a mistake in how a command was called.
+// usageError is a mistake in how a command was called, or in its configuration.
 type usageError struct{ error }
 
 func (u usageError) Unwrap() error { return u.error }
+
+// errSilent ends a command with status 1 when it has said everything itself.
+var errSilent = errors.New("already reported")
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env *Env) int {
@@ -67,10 +69,12 @@ func Run(ctx context.Context, env *Env) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(env.Stderr, "strongroom: %v\n", err)
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		fmt.Fprintf(env.Stderr, "hint: %s\n", h.Hint())
+	if !errors.Is(err, errSilent) {
+		fmt.Fprintf(env.Stderr, "strongroom: %v\n", err)
+		var h interface{ Hint() string }
+		if errors.As(err, &h) && h.Hint() != "" {
+			fmt.Fprintf(env.Stderr, "hint: %s\n", h.Hint())
+		}
 	}
 	var u usageError
 	if errors.As(err, &u) {
@@ -79,44 +83,105 @@ func Run(ctx context.Context, env *Env) int {
 	return exitFailure
 }
 
+// The groups of the overview.
+const (
+	groupServer = "server"
+	groupUse    = "use"
+	groupCheck  = "check"
+)
+
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "strongroom",
-		Short:         "AWS Secrets Manager that you run yourself",
+		Use:   "strongroom",
+		Short: "AWS Secrets Manager that you run yourself",
+		Long: `AWS Secrets Manager that you run yourself.
+
+To begin:
+
+  strongroom init
+  strongroom server
+  eval "$(strongroom env)"        (in another shell)
+  aws secretsmanager create-secret --name hello --secret-string world`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
+	group(root)
+	// A command that only holds others is run with one of them, not by itself.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{withHint(err, fmt.Sprintf("%q shows what it takes", c.CommandPath()+" --help"))}
+		return usageError{withHint(err, helpHint(c))}
 	})
-	root.AddCommand(newInit(env), newServer(env), newEnv(env), newVersion(env))
+	root.AddGroup(
+		&cobra.Group{ID: groupServer, Title: "Run a server:"},
+		&cobra.Group{ID: groupUse, Title: "Use it:"},
+		&cobra.Group{ID: groupCheck, Title: "Check and prove:"},
+	)
+	add := func(id string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env))
+	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env))
+	add(groupCheck, newAudit(env), newPolicy(env))
+	root.AddCommand(newVersion(env))
 	return root
+}
+
+// group makes a command that only holds others show its help, and refuse what is
+// not one of them.
+func group(c *cobra.Command) *cobra.Command {
+	c.SuggestionsMinimumDistance = 2
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		// The word is not repeated: it may be a value in the wrong place.
+		err := fmt.Errorf("%s has no such command", c.CommandPath())
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			return usageError{withHint(err, "did you mean "+strings.Join(near, " or ")+"?")}
+		}
+		return usageError{withHint(err, helpHint(c))}
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
+}
+
+func helpHint(c *cobra.Command) string {
+	return fmt.Sprintf("%q shows what it takes", c.CommandPath()+" --help")
+}
+
+// arguments checks the number of positional arguments; names are what they stand
+// for. What was given is not repeated: it may be a secret in the wrong place.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError{withHint(fmt.Errorf("%s needs %s", c.CommandPath(), names[len(args)]), helpHint(c))}
+		case len(args) > len(names) && len(names) == 0:
+			return usageError{withHint(fmt.Errorf("%s takes no arguments", c.CommandPath()), helpHint(c))}
+		case len(args) > len(names):
+			return usageError{withHint(fmt.Errorf("%s takes %s and no more arguments", c.CommandPath(), strings.Join(names, ", ")), helpHint(c))}
+		}
+		return nil
+	}
 }
 
 // dataFlag adds --data to a command.
 func dataFlag(c *cobra.Command, env *Env, data *string) {
-	d := env.Getenv(config.EnvData)
-	if d == "" {
-		d = config.Default().Data
-	}
-	c.Flags().StringVar(data, "data", d, "data directory (environment "+config.EnvData+")")
+	c.Flags().StringVar(data, "data", defaultData(env), "data directory `DIR` (environment "+config.EnvData+")")
+	_ = c.MarkFlagDirname("data") // fails only for a flag that does not exist
 }
 
-func newVersion(env *Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(env.Stdout, "strongroom", Version)
-			return err
-		},
+func defaultData(env *Env) string {
+	if d := env.Getenv(config.EnvData); d != "" {
+		return d
 	}
+	return config.Default().Data
 }
 
-// notRunning explains a failed connection to the operator's socket.
-func notRunning(err error, data string) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return withHint(fmt.Errorf("no server runs on %s: %w", data, err), "start it with: strongroom server --data "+data)
-	}
-	return err
+// jsonFlag adds --json to a command.
+func jsonFlag(c *cobra.Command, asJSON *bool) {
+	c.Flags().BoolVar(asJSON, "json", false, "print JSON")
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,12 @@ func newServer(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "server",
 		Short: "Serve the API",
-		Args:  cobra.NoArgs,
+		Long: `Serve the API of a data directory until a signal ends it. Flags go before
+environment variables, and these before strongroom.yaml in the data directory;
+"strongroom config check" prints what is in force.`,
+		Example: `  strongroom server
+  strongroom server --data /var/lib/strongroom --listen 10.0.0.5:4766`,
+		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(data, env.Getenv, func(cfg *config.Config) {
 				set := func(name string, p *string, v string) {
@@ -43,9 +49,9 @@ func newServer(env *Env) *cobra.Command {
 	}
 	dataFlag(c, env, &data)
 	d := config.Default()
-	c.Flags().StringVar(&listen, "listen", d.Listen, "address of the API (environment "+config.EnvListen+")")
-	c.Flags().StringVar(&operations, "operations", d.Operations, "loopback address of /healthz, /readyz and /metrics; empty for none")
-	c.Flags().StringVar(&database, "database", "", "postgres:// URL instead of SQLite (environment "+config.EnvDatabase+")")
+	c.Flags().StringVar(&listen, "listen", d.Listen, "address `HOST:PORT` of the API (environment "+config.EnvListen+")")
+	c.Flags().StringVar(&operations, "operations", d.Operations, "loopback address `HOST:PORT` of /healthz, /readyz and /metrics; empty for none")
+	c.Flags().StringVar(&database, "database", "", "postgres:// `URL` instead of SQLite (environment "+config.EnvDatabase+")")
 	c.Flags().BoolVar(&insecure, "insecure-http", false, "plain HTTP, on loopback only")
 	c.Flags().BoolVar(&unprivileged, "require-unprivileged", false, "refuse to run as root")
 	return c
@@ -55,11 +61,11 @@ func serve(ctx context.Context, env *Env, cfg config.Config) error {
 	if cfg.RequireUnprivileged && os.Geteuid() == 0 {
 		return withHint(errors.New("running as root is refused"), "start it under an account of its own")
 	}
+	if _, err := server.Node(cfg.Data); errors.Is(err, server.ErrNotInitialised) {
+		return notInitialised(cfg.Data)
+	}
 	log := newLogger(env.Stderr, cfg.Log)
 	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log})
-	if errors.Is(err, server.ErrNotInitialised) || errors.Is(err, os.ErrNotExist) {
-		return withHint(fmt.Errorf("cannot start: %w", err), "make the data directory first: strongroom init --data "+cfg.Data)
-	}
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
@@ -67,11 +73,22 @@ func serve(ctx context.Context, env *Env, cfg config.Config) error {
 		log.Warn(w)
 	}
 	err = s.Serve(ctx, func(a net.Addr) {
-		log.Info("serving", "api", cfg.URL(), "address", a.String(), "account", s.Status().Account, "engine", s.Status().Engine)
-		fmt.Fprintf(env.Stderr, "\nIn another shell:\n\n  eval \"$(%s env --data %s)\"\n  aws secretsmanager create-secret --name hello --secret-string world\n  aws secretsmanager get-secret-value --secret-id hello\n\n",
-			program(), cfg.Data)
+		st := s.Status()
+		log.Info("serving", "api", server.Endpoint(cfg), "address", a.String(), "account", st.Account, "engine", st.Engine)
 	})
-	return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	return errors.Join(busy(err, cfg), s.Close(context.WithoutCancel(ctx)))
+}
+
+// busy says what to do about an address that is taken.
+func busy(err error, cfg config.Config) error {
+	var op *net.OpError
+	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &op) || op.Addr == nil {
+		return err
+	}
+	if op.Addr.String() == cfg.Operations && cfg.Operations != cfg.Listen {
+		return withHint(fmt.Errorf("cannot start: %w", err), `choose another address for health and metrics with --operations HOST:PORT, or none with --operations ""`)
+	}
+	return withHint(fmt.Errorf("cannot start: %w", err), "another program, or another Strongroom, has that address: choose one with --listen HOST:PORT")
 }
 
 // program is how the user called us, for lines to be copied.

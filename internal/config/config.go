@@ -7,6 +7,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,18 +123,19 @@ func Default() Config {
 
 // Load reads the file of a data directory over the defaults, then the
 // environment. A missing file is no error. flags, if not nil, is applied last.
+// What is wrong with a setting is a *Mistake.
 func Load(data string, getenv func(string) string, flags func(*Config)) (Config, error) {
 	c := Default()
 	c.Data = data
 	path := filepath.Join(data, FileName)
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		err = decode(f, &c)
-	}
+	src, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("read configuration %s: %w", path, err)
+		return c, fmt.Errorf("read configuration: %w", err)
 	}
+	if err := decode(path, src, &c); err != nil {
+		return c, err
+	}
+	file := c
 	if v := getenv(EnvListen); v != "" {
 		c.Listen = v
 	}
@@ -145,54 +148,153 @@ func Load(data string, getenv func(string) string, flags func(*Config)) (Config,
 	if c.Database == "" && c.DatabaseFile != "" {
 		b, err := os.ReadFile(c.DatabaseFile)
 		if err != nil {
-			return c, fmt.Errorf("read database URL: %w", err)
+			return c, &Mistake{Key: "database_file", Text: err.Error(), File: path, Line: lineOf(src, "database_file")}
 		}
 		c.Database = strings.TrimSpace(string(b))
 	}
 	if len(c.Regions) == 0 {
 		c.Regions = []string{c.Region}
 	}
-	return c, c.Validate()
+	return c, locate(c.Validate(), file, path, src)
 }
 
-func decode(r io.Reader, c *Config) error {
-	d := yaml.NewDecoder(r)
+// Mistake is a setting that cannot be.
+type Mistake struct {
+	// Key is the setting's place in the file, such as "audit.durability"; empty
+	// when the file cannot be read as one.
+	Key string
+	// Text says what is wrong.
+	Text string
+	// File and Line are where it stands; empty and 0 when it came from the
+	// environment, a flag or a default.
+	File string
+	Line int
+}
+
+// Error begins with file and line, as compilers do.
+func (m *Mistake) Error() string {
+	switch {
+	case m.File == "":
+		return m.Text
+	case m.Line == 0:
+		return m.File + ": " + m.Text
+	}
+	return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text)
+}
+
+// decode reads the file's text over c.
+func decode(path string, src []byte, c *Config) error {
+	d := yaml.NewDecoder(bytes.NewReader(src))
 	d.KnownFields(true)
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+	err := d.Decode(c)
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	// The library's texts begin with "line 3: ", some behind "yaml: "; of several
+	// faults the first is told.
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if several, ok := errors.AsType[*yaml.TypeError](err); ok && len(several.Errors) > 0 {
+		text = several.Errors[0]
+	}
+	m := &Mistake{Text: text, File: path}
+	if n, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok && n != text {
+		if line, err := strconv.Atoi(n); err == nil {
+			m.Line, m.Text = line, rest
+		}
+	}
+	if key, ok := unknownKey(m.Text); ok {
+		m.Key, m.Text = key, fmt.Sprintf("there is no setting %q here", key)
+	}
+	return m
+}
+
+// unknownKey finds the key in the library's text about one.
+func unknownKey(text string) (string, bool) {
+	rest, ok := strings.CutPrefix(text, "field ")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(strings.SplitN(rest, " in type ", 2)[0], " not found")
+}
+
+// locate says where in the file a mistake was made, if the file alone makes it.
+func locate(err error, file Config, path string, src []byte) error {
+	m, ok := errors.AsType[*Mistake](err)
+	if !ok {
 		return err
 	}
-	return nil
+	if len(file.Regions) == 0 {
+		file.Regions = []string{file.Region}
+	}
+	if alone := file.Validate(); alone != nil && alone.Error() == m.Error() {
+		if line := lineOf(src, m.Key); line > 0 {
+			m.File, m.Line = path, line
+		}
+	}
+	return m
+}
+
+// lineOf finds a key such as "audit.durability" in YAML; 0 when it is not there.
+func lineOf(src []byte, key string) int {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(src, &doc); err != nil || len(doc.Content) == 0 {
+		return 0
+	}
+	at, line := doc.Content[0], 0
+	for name := range strings.SplitSeq(key, ".") {
+		found := false
+		for i := 0; at.Kind == yaml.MappingNode && i+1 < len(at.Content); i += 2 {
+			if at.Content[i].Value == name {
+				at, line, found = at.Content[i+1], at.Content[i].Line, true
+				break
+			}
+		}
+		if !found {
+			return line
+		}
+	}
+	return line
 }
 
 var regionPattern = regexp.MustCompile(`^([a-z]+-)+\d+$`)
 
-// Validate says what cannot be.
+// Validate says what cannot be; the error is a *Mistake.
 func (c *Config) Validate() error {
+	wrong := func(key, format string, args ...any) error {
+		return &Mistake{Key: key, Text: fmt.Sprintf(format, args...)}
+	}
 	for _, r := range c.Regions {
 		if !regionPattern.MatchString(r) || len(r) > 32 {
-			return fmt.Errorf("%q is not a region; use a name such as us-east-1 or dc-berlin-1", r)
+			key := "regions"
+			if r == c.Region {
+				key = "region"
+			}
+			return wrong(key, "%q is not a region; use a name such as us-east-1 or dc-berlin-1", r)
 		}
 	}
 	if !slices.Contains(c.Regions, c.Region) {
-		return fmt.Errorf("regions does not hold the default region %s", c.Region)
+		return wrong("regions", "regions does not hold the default region %s", c.Region)
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		return fmt.Errorf("listen %q is not host:port", c.Listen)
+		return wrong("listen", "listen %q is not host:port", c.Listen)
 	}
 	if c.InsecureHTTP && !loopback(c.Listen) {
-		return fmt.Errorf("insecure_http works on loopback only, not on %s: secrets and signatures would cross the network in the clear", c.Listen)
+		return wrong("insecure_http", "insecure_http works on loopback only, not on %s: secrets and signatures would cross the network in the clear", c.Listen)
 	}
 	if c.Operations != "" && !loopback(c.Operations) {
-		return fmt.Errorf("operations must listen on loopback, not on %s: it asks for no signature", c.Operations)
+		return wrong("operations", "operations must listen on loopback, not on %s: it asks for no signature", c.Operations)
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		return errors.New("tls needs both certificate and key, or neither")
+		return wrong("tls", "tls needs both certificate and key, or neither")
 	}
 	if c.Audit.Durability != "written" && c.Audit.Durability != "synced" {
-		return fmt.Errorf("audit durability %q is neither written nor synced", c.Audit.Durability)
+		return wrong("audit.durability", "audit durability %q is neither written nor synced", c.Audit.Durability)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
-		return fmt.Errorf("log format %q is neither text nor json", c.Log.Format)
+		return wrong("log.format", "log format %q is neither text nor json", c.Log.Format)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		return wrong("log.level", "log level %q is none of debug, info, warn and error", c.Log.Level)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,21 +31,38 @@ func TestLoadOrder(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for name, text := range map[string]string{
-		"line 1: field listne not found": "listne: 127.0.0.1:1\n",
-		"not a region":                   "region: Mars\n",
-		"works on loopback only":         "insecure_http: true\nlisten: 0.0.0.0:80\n",
-		"operations must listen":         "operations: 0.0.0.0:4767\n",
-		"neither written nor synced":     "audit: {durability: maybe}\n",
-		"does not hold the default":      "regions: [eu-west-1]\n",
-		"needs both certificate and key": "tls: {certificate: a.pem}\n",
-		"neither text nor json":          "log: {format: xml}\n",
-		"is not host:port":               "listen: nowhere\n",
+		`:1: there is no setting "listne"`:   "listne: 127.0.0.1:1\n",
+		`:3: there is no setting "bdy"`:      "limits:\n  body: 1\n  bdy: 2\n",
+		":2: cannot unmarshal":               "region: us-east-1\nlimits: {body: many}\n",
+		":2: mapping values are not allowed": "listen: a\n b: c\n",
+		":3: audit durability":               "region: us-east-1\naudit:\n  durability: maybe\n",
+		":1: open missing":                   "database_file: missing\n",
+		"is none of debug":                   "log: {level: loud}\n",
+		"not a region":                       "region: Mars\n",
+		"works on loopback only":             "insecure_http: true\nlisten: 0.0.0.0:80\n",
+		"operations must listen":             "operations: 0.0.0.0:4767\n",
+		"neither written nor synced":         "audit: {durability: maybe}\n",
+		"does not hold the default":          "regions: [eu-west-1]\n",
+		"needs both certificate and key":     "tls: {certificate: a.pem}\n",
+		"neither text nor json":              "log: {format: xml}\n",
+		"is not host:port":                   "listen: nowhere\n",
 	} {
 		dir := t.TempDir()
 		write(t, dir, text)
 		if _, err := Load(dir, none, nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q: got error %v, want %q", text, err, name)
 		}
+	}
+}
+
+// TestMistakeOfTheEnvironment: a line of the file is named only where the file is
+// to blame.
+func TestMistakeOfTheEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "listen: 127.0.0.1:1\n")
+	_, err := Load(dir, func(k string) string { return map[string]string{EnvListen: "nowhere"}[k] }, nil)
+	if m, ok := errors.AsType[*Mistake](err); !ok || m.Key != "listen" || m.File != "" || m.Line != 0 {
+		t.Errorf("got %+v", err)
 	}
 }
 

@@ -41,6 +41,9 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput)
 	if err != nil {
 		return nil, err
 	}
+	// Before the write, so that a record recovered after a crash names the key.
+	shown := map[string]any{"userName": u.Name, "accessKeyId": k.KeyID, "status": statusOf(k)}
+	wire.CallFrom(ctx).ResponseElements = map[string]any{"accessKey": shown}
 	err = s.change(ctx, u, func(tx store.Tx) error {
 		held, err := listAccessKeys(tx, u.Account, u.ID)
 		if err != nil {
@@ -55,6 +58,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput)
 	if err != nil {
 		return nil, err
 	}
+	shown["createDate"] = wireTime(k.CreatedAt).ISO()
 	return &CreateAccessKeyOutput{AccessKey: &AccessKey{
 		UserName: &u.Name, AccessKeyId: &k.KeyID, Status: new(statusOf(k)),
 		SecretAccessKey: new(aws.SensitiveString(secret)), CreateDate: wireTime(k.CreatedAt),
@@ -77,7 +81,7 @@ func (s *Service) UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput)
 	}
 	return &UpdateAccessKeyOutput{}, s.change(ctx, u, func(tx store.Tx) error {
 		n, err := tx.Exec(`UPDATE iam_access_keys SET active = $4 WHERE account = $1 AND user_id = $2 AND key_id = $3`,
-			u.Account, u.ID, *in.AccessKeyId, *in.Status == "Active")
+			u.Account, u.ID, *in.AccessKeyId, *in.Status == StatusActive)
 		return foundKey(n, err, *in.AccessKeyId)
 	})
 }
@@ -132,9 +136,9 @@ func (s *Service) ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (
 
 func statusOf(k accessKey) string {
 	if k.Active {
-		return "Active"
+		return StatusActive
 	}
-	return "Inactive"
+	return StatusInactive
 }
 
 func foundKey(n int64, err error, id string) error {
@@ -152,6 +156,10 @@ func (s *Service) CreateRootCredentials(ctx context.Context, account string, lif
 	if err != nil {
 		return "", "", time.Time{}, err
 	}
+	call := wire.CallFrom(ctx)
+	call.Touch(wire.Resource{ARN: aws.RootARN(account), Type: "AWS::IAM::Root", Account: account})
+	// The record names the key, so that its later calls can be traced to this one.
+	call.Extra = map[string]any{"accessKeyId": k.KeyID}
 	err = s.db.Write(ctx, func(tx store.Tx) error {
 		k.CreatedAt, k.ExpiresAt = tx.Now(), tx.Now().Add(lifetime)
 		// Root has at most one key: the one before it ends now.
@@ -163,5 +171,8 @@ func (s *Service) CreateRootCredentials(ctx context.Context, account string, lif
 		}
 		return s.db.Bump(tx, account, "", auth.IAMGeneration)
 	})
-	return k.KeyID, secret, k.ExpiresAt, err
+	if err != nil {
+		return "", "", time.Time{}, err
+	}
+	return k.KeyID, secret, k.ExpiresAt, nil
 }

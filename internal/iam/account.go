@@ -7,6 +7,7 @@ import (
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // Account is a tenant of the deployment.
@@ -32,6 +33,9 @@ func (s *Service) CreateAccount(ctx context.Context, account, name string) (keyI
 	if err != nil {
 		return "", "", err
 	}
+	call := wire.CallFrom(ctx)
+	call.Touch(u.resource())
+	call.Extra = map[string]any{"accessKeyId": k.KeyID}
 	err = s.db.Write(ctx, func(tx store.Tx) error {
 		now := tx.Now()
 		if _, err := tx.Exec(`INSERT INTO accounts (account, name, created_at) VALUES ($1, $2, $3)`, account, name, now.UnixMicro()); err != nil {

@@ -135,7 +135,7 @@ func (d *Directory) PrincipalExists(ctx context.Context, arn string) (bool, erro
 		return d.accountExists(ctx, arn)
 	}
 	a, err := aws.ParseARN(arn)
-	if err != nil || a.Partition != aws.Partition || a.Service != "iam" || a.Region != "" {
+	if err != nil || a.Partition != aws.Partition || a.Service != "iam" || a.Region != "" || !aws.ValidAccountID(a.Account) {
 		return false, nil
 	}
 	if a.Resource == "root" {
@@ -146,6 +146,10 @@ func (d *Directory) PrincipalExists(ctx context.Context, arn string) (bool, erro
 		return false, nil
 	}
 	name := rest[strings.LastIndexByte(rest, '/')+1:]
+	if !validName(name, maxUserName) {
+		// A policy may say anything here, NUL characters included.
+		return false, nil
+	}
 	var u user
 	err = d.db.Read(ctx, func(tx store.Tx) (err error) {
 		u, err = getUser(tx, a.Account, name)

@@ -56,7 +56,9 @@ func New(c Config) *Service {
 
 // authorizeUser decides an action on a user. The user's path is part of its
 // ARN, so it is looked up first; a missing user is decided on with the root
-// path, and only a caller that may act learns that it is missing.
+// path, and only a caller that may act learns that it is missing. A denial shows
+// the name as it was asked for, as AWS's do ("on resource: user bob"): the ARN
+// would tell that there is such a user, and where.
 func (s *Service) authorizeUser(ctx context.Context, action, name string) (user, error) {
 	call := wire.CallFrom(ctx)
 	account := call.Principal.Account
@@ -69,14 +71,14 @@ func (s *Service) authorizeUser(ctx context.Context, action, name string) (user,
 		u = user{Account: account, Name: name, Path: "/"}
 	}
 	if err := s.auth.Authorize(ctx, &auth.Request{
-		Action: "iam:" + action, Resource: u.arn(), Shown: u.arn(), Account: account, Tags: u.Tags,
+		Action: "iam:" + action, Resource: u.arn(), Shown: "user " + name, Account: account, Tags: u.Tags,
 	}); err != nil {
 		return u, err
 	}
 	if missing {
 		return u, errNoUser(name)
 	}
-	call.Resources = append(call.Resources, wire.Resource{ARN: u.arn(), Type: "AWS::IAM::User", Account: account})
+	call.Touch(u.resource())
 	return u, nil
 }
 
@@ -131,7 +133,8 @@ func validationError(message string) *aws.Error {
 // defaultPage is the page size when MaxItems is absent.
 const defaultPage = 100
 
-// page reads the paging members: the name to continue behind, and how many.
+// page reads the paging members: the name to continue behind, and how many. A
+// marker that no list of names could have made is refused.
 func page(marker *string, maxItems *int32) (after string, limit int, err error) {
 	limit = defaultPage
 	if maxItems != nil {
@@ -141,7 +144,7 @@ func page(marker *string, maxItems *int32) (after string, limit int, err error) 
 		return "", limit, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(*marker)
-	if err != nil || len(b) == 0 {
+	if err != nil || !validName(string(b), maxPolicyName) {
 		return "", 0, wire.Invalid(validationError("Invalid Marker."))
 	}
 	return string(b), limit, nil

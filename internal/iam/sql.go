@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // user is a row of iam_users.
@@ -17,6 +18,11 @@ type user struct {
 }
 
 func (u *user) arn() string { return userARN(u.Account, u.Path, u.Name) }
+
+// resource is the user as audit records list it.
+func (u *user) resource() wire.Resource {
+	return wire.Resource{ARN: u.arn(), Type: "AWS::IAM::User", Account: u.Account}
+}
 
 const userColumns = `account, id, name, path, tags, created_at`
 

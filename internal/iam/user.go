@@ -22,21 +22,10 @@ func (s *Service) CreateUser(ctx context.Context, in *CreateUserInput) (*CreateU
 		return nil, err
 	}
 	u.Tags = tags
-	request := &auth.Request{Action: "iam:CreateUser", Resource: u.arn(), Shown: u.arn(), Account: u.Account}
-	if len(tags) > 0 {
-		request.Keys = auth.RequestTags(tags)
-	}
-	if in.PermissionsBoundary != nil {
-		request.Keys = append(request.Keys, auth.Key{Name: "iam:PermissionsBoundary", Values: []string{*in.PermissionsBoundary}})
-	}
-	if err := s.auth.Authorize(ctx, request); err != nil {
+	if err := s.authorizeCreate(ctx, u, in.PermissionsBoundary); err != nil {
 		return nil, err
 	}
-	if in.PermissionsBoundary != nil {
-		// Managed policies come with a later release, so none exists to bound by.
-		return nil, ErrNoSuchEntity("Scope ARN: %s does not exist or is not attachable.", *in.PermissionsBoundary)
-	}
-	call.Resources = append(call.Resources, wire.Resource{ARN: u.arn(), Type: "AWS::IAM::User", Account: u.Account})
+	call.Touch(u.resource())
 	err = s.db.Write(ctx, func(tx store.Tx) error {
 		var n int64
 		if err := tx.QueryRow(`SELECT COUNT(*) FROM iam_users WHERE account = $1`, u.Account).Scan(&n); err != nil {
@@ -57,8 +46,39 @@ func (s *Service) CreateUser(ctx context.Context, in *CreateUserInput) (*CreateU
 	if err != nil {
 		return nil, err
 	}
+	call.ResponseElements = map[string]any{"user": map[string]any{
+		"path": u.Path, "userName": u.Name, "userId": u.ID, "arn": u.arn(), "createDate": wireTime(u.CreatedAt).ISO(),
+	}}
 	out := wireUser(u)
 	return &CreateUserOutput{User: &out}, nil
+}
+
+// authorizeCreate decides on a user that is not there yet. Its tags count as the
+// resource's already, and need a permission of their own (IAM User Guide, "Tags
+// for IAM users").
+func (s *Service) authorizeCreate(ctx context.Context, u user, boundary *string) error {
+	if boundary != nil && !policyARN(*boundary) {
+		return wire.Invalid(ErrInvalidInput("ARN %s is not valid.", *boundary))
+	}
+	q := auth.Request{Action: "iam:CreateUser", Resource: u.arn(), Shown: u.arn(), Account: u.Account, Tags: u.Tags, Keys: auth.RequestTags(u.Tags)}
+	if boundary != nil {
+		q.Keys = append(q.Keys, auth.Key{Name: "iam:PermissionsBoundary", Values: []string{*boundary}})
+	}
+	if err := s.auth.Authorize(ctx, &q); err != nil {
+		return err
+	}
+	if len(u.Tags) > 0 {
+		if err := s.auth.Authorize(ctx, &auth.Request{
+			Action: "iam:TagUser", Resource: u.arn(), Shown: u.arn(), Account: u.Account, Tags: u.Tags, Keys: auth.RequestTags(u.Tags),
+		}); err != nil {
+			return err
+		}
+	}
+	if boundary != nil {
+		// Managed policies come with a later release, so none exists to bound by.
+		return ErrNoSuchEntity("Scope ARN: %s does not exist or is not attachable.", *boundary)
+	}
+	return nil
 }
 
 // GetUser describes a user, or the caller.
@@ -92,7 +112,7 @@ func (s *Service) ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsers
 	if err != nil {
 		return nil, err
 	}
-	prefix := ""
+	prefix := "/"
 	if in.PathPrefix != nil {
 		prefix = *in.PathPrefix
 	}
@@ -115,7 +135,7 @@ func (s *Service) ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsers
 		out.Marker = nextMarker(fold(users[limit-1].Name))
 	}
 	for _, u := range users {
-		u.Tags = nil
+		u.Tags = nil // never in a list (spec iam-sts.md 3.1)
 		out.Users = append(out.Users, wireUser(u))
 	}
 	return out, nil

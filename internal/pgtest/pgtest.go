@@ -42,11 +42,13 @@ const (
 	// syncVariable set to 1 makes the server flush each commit to disk, for
 	// benchmarks. Tests do without: the machine will not crash under them.
 	syncVariable = "STRONGROOM_TEST_POSTGRES_FSYNC"
-	// serverAccount runs the server when the tests run as root, which
-	// PostgreSQL refuses to be.
-	serverAccount = "postgres"
+	// programsVariable names the folder of the server's programs; without it
+	// the places where Debian puts them are searched.
+	programsVariable = "STRONGROOM_POSTGRES"
 	// role owns the databases handed out. It is no superuser, as in production.
 	role = "strongroom"
+	// superuser is the role that makes databases.
+	superuser = "postgres"
 
 	startTimeout   = 30 * time.Second
 	commandTimeout = 30 * time.Second
@@ -55,6 +57,10 @@ const (
 
 // binPattern is where Debian and its kin put the programs of each version.
 const binPattern = "/usr/lib/postgresql/*/bin"
+
+// serverAccounts may run the server when the tests run as root, which
+// PostgreSQL refuses to be: the first one that exists does.
+var serverAccounts = []string{"postgres", "nobody"}
 
 var errNotInstalled = errors.New("PostgreSQL is not installed: run `make deps`, " +
 	"or set " + skipVariable + "=1 to skip the tests that need it")
@@ -176,6 +182,9 @@ func startServer() (*server, error) {
 
 // findPrograms returns the directory of the newest server installed.
 func findPrograms() (string, error) {
+	if dir := os.Getenv(programsVariable); dir != "" {
+		return dir, nil
+	}
 	dirs, err := filepath.Glob(binPattern)
 	if err != nil {
 		return "", err
@@ -199,9 +208,15 @@ func serverCredential() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	account, err := user.Lookup(serverAccount)
+	var account *user.User
+	var err error
+	for _, name := range serverAccounts {
+		if account, err = user.Lookup(name); err == nil {
+			break
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", errNotInstalled, err)
+		return nil, fmt.Errorf("no account to run PostgreSQL as: %w", err)
 	}
 	uid, err := strconv.ParseUint(account.Uid, 10, 32)
 	if err != nil {
@@ -239,7 +254,7 @@ func (s *server) initialise(bin string, credential *syscall.Credential) error {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), append([]string{
-			"--pgdata", s.data(), "--username", serverAccount, "--auth", "scram-sha-256",
+			"--pgdata", s.data(), "--username", superuser, "--auth", "scram-sha-256",
 			"--pwfile", passwordFile, "--encoding", "UTF8", "--no-sync",
 		}, locale...)...)
 		cmd.Dir = s.dir
@@ -348,7 +363,7 @@ func freePort() (int, error) {
 func (s *server) admin(statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.address(serverAccount, "postgres"))
+	conn, err := pgx.Connect(ctx, s.address(superuser, "postgres"))
 	if err != nil {
 		return err
 	}

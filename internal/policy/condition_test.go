@@ -253,6 +253,8 @@ func TestVariablesInConditions(t *testing.T) {
 		{"multivalued key with default", Version2012, "StringEquals", "${svc:Many, 'one'}", "one", true},
 		{"never closed", Version2012, "StringEquals", "${aws:PrincipalTag/Team", "${aws:PrincipalTag/Team", true},
 		{"empty name", Version2012, "StringEquals", "${}", "${}", false},
+		{"default after two blanks", Version2012, "StringEquals", "${aws:PrincipalTag/none,  'x'}", "x", false},
+		{"default with a quote", Version2012, "StringEquals", "${aws:PrincipalTag/none, 'it's'}", "it's", false},
 		{"default without quotes", Version2012, "StringEquals", "${aws:PrincipalTag/none, x}", "x", false},
 		{"ARN whole", Version2012, "ArnEquals", "${aws:PrincipalArn}", "arn:aws:iam::111122223333:role/team/app", true},
 		{"ARN part", Version2012, "ArnLike", "arn:aws:iam::${aws:PrincipalAccount}:role/*", "arn:aws:iam::111122223333:role/x", true},
@@ -315,6 +317,7 @@ func TestDatesAsIAMStoresThem(t *testing.T) {
 	for _, good := range []string{
 		"0", "9223372036854775807", "2013", "01T", "2019-07", "2019-7-1", "2019-07-01T13", "2019-07-01T13:20Z",
 		"2019-07-01T13:20:15Z", "2016-12-13T21:20:37.593194+00:00", "2016-12-13t2:00:00.593194+23", "-292275054",
+		"292278993-12-31",
 	} {
 		if _, ok := parseInstant(good); !ok {
 			t.Errorf("%q is refused", good)

@@ -70,26 +70,27 @@ func (c *condition) pins() bool {
 	if c.negated || c.ifExists || c.quantifier == forAll || len(c.values) == 0 {
 		return false
 	}
-	fixed := fixedText
+	address, arn := false, false
 	switch c.key {
 	case "aws:sourceip", "aws:vpcsourceip":
-		fixed = fixedRange
+		address = true
 	case "aws:principalarn", "aws:sourcearn":
-		if c.op == opARN {
-			fixed = fixedARN
-		}
+		arn = true
 	case "aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths", "aws:principalservicename",
 		"aws:userid", "aws:sourceaccount", "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce",
 		"aws:sourceorgid", "kms:calleraccount":
 	default:
 		return false
 	}
-	switch c.op {
-	case opStringEquals, opStringFold, opStringLike, opARN:
-	case opIP:
-		if c.key != "aws:sourceip" && c.key != "aws:vpcsourceip" {
-			return false // no address, and so never true, but nothing to rest on
-		}
+	// An operator for another kind of key is never true, but nothing to rest on.
+	var fixed func(string) bool
+	switch {
+	case address && (c.op == opIP || c.op <= opStringLike):
+		fixed = fixedRange
+	case arn && c.op == opARN:
+		fixed = fixedARN
+	case c.op <= opStringLike:
+		fixed = fixedText
 	default:
 		return false
 	}
@@ -109,13 +110,11 @@ func fixedText(s string) bool {
 }
 
 // fixedARN accepts wildcards as long as the account is fixed. A variable is
-// never fixed, not even behind the account: its value may hold colons.
+// never fixed, not even behind the account: its value may hold colons. Nor is
+// an ARN that lacks parts, for those match anything: "arn:aws:iam" is everybody.
 func fixedARN(s string) bool {
-	if fixedText(s) {
-		return true
-	}
 	parts, ok := splitARN(s)
-	return ok && isAccount(parts[4]) && !strings.Contains(s, "${")
+	return ok && !strings.Contains(s, "${") && (fixedText(s) || isAccount(parts[4]))
 }
 
 // The widest ranges that still count as fixed. Private ranges of RFC 1918,

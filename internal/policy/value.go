@@ -119,13 +119,13 @@ func parseInstant(s string) (instant, bool) {
 func parseDate(s string) (year, month, day int, ok bool) {
 	digits, negative := strings.CutPrefix(s, "-")
 	yearText, rest, hasMonth := strings.Cut(digits, "-")
-	if year, ok = number(yearText, 1, 9, 0, -minYear); !ok {
+	if year, ok = number(yearText, 1, 9, 0, maxYear); !ok {
 		return 0, 0, 0, false
 	}
 	if negative {
 		year = -year
 	}
-	if year > maxYear {
+	if year < minYear {
 		return 0, 0, 0, false
 	}
 	month, day = 1, 1

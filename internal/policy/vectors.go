@@ -138,7 +138,11 @@ func decodeVector(raw []byte) (vectorFile, error) {
 	return v, nil
 }
 
-func (v *vectorFile) trust() bool { return strings.HasPrefix(v.Request.Action, "sts:AssumeRole") }
+// trust reports whether the resource policy is a role's trust policy: roles are
+// the only resource of STS that has one.
+func (v *vectorFile) trust() bool {
+	return strings.HasPrefix(strings.ToLower(v.Request.Action), "sts:")
+}
 
 func (v *vectorFile) set() (*Set, error) {
 	s := &Set{SessionPassed: v.Session != nil}
@@ -201,9 +205,10 @@ func (v *vectorFile) request() *Request {
 			context.Set(key, value.One)
 		}
 	}
-	isKey := strings.HasPrefix(v.Request.Action, "kms:") && strings.Contains(v.Request.Resource, ":key/")
+	action := strings.ToLower(v.Request.Action)
+	isKey := strings.HasPrefix(action, "kms:") && strings.Contains(v.Request.Resource, ":key/")
 	return &Request{
 		Principal: principal, Action: v.Request.Action, Resource: v.Request.Resource,
-		ResourceAccount: v.Request.ResourceAccount, Context: context, Mandatory: isKey || v.trust(),
+		ResourceAccount: v.Request.ResourceAccount, Context: context, Mandatory: isKey || strings.HasPrefix(action, "sts:assumerole"),
 	}
 }

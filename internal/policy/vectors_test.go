@@ -31,6 +31,23 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// The actions of spec iam-policy-evaluation.md 12 have no case, and every action
+// of STS on a role meets a trust policy, though only AssumeRole… needs its leave.
+func TestVectorsKnowTrustPolicies(t *testing.T) {
+	const caller = `"principal":{"type":"User","account":"111122223333","arn":"arn:aws:iam::111122223333:user/a"}`
+	for action, want := range map[string]string{
+		"sts:TagSession": "allow", "STS:AssumeRole": "allow", "sts:assumerolewithsaml": "allow", "s3:Get": "implicitDeny",
+	} {
+		v := `[{"name":"n","identity":[],"boundary":null,"session":null,` +
+			`"resource":{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/a"},"Action":"*"}},` +
+			`"request":{` + caller + `,"action":"` + action + `","resource":"arn:aws:iam::111122223333:role/r","context":{}},"expect":"` + want + `"}]`
+		results, err := RunVectors(strings.NewReader(v))
+		if err != nil || !results[0].OK() {
+			t.Errorf("%s: %v %+v", action, err, results)
+		}
+	}
+}
+
 // A runner that cannot fail proves nothing.
 func TestVectorsReportFailure(t *testing.T) {
 	const good = `{"name":"n","identity":[],"resource":null,"boundary":null,"session":null,"request":{"principal":{"type":"Anonymous"},"action":"s3:Get","resource":"*","context":{}},"expect":"implicitDeny"}`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/auth"
@@ -35,28 +36,50 @@ const secretWithVersion = `SELECT ` + secretColumns + `, COALESCE(v.version_id, 
 		AND v.version_id = CASE WHEN $4 = '' THEN s.current_version ELSE $4 END
 	WHERE s.account = $1 AND s.region = $2 AND s.name = $3`
 
-// findWithVersion is find together with the version; nil when there is none.
-func (s *Service) findWithVersion(ctx context.Context, ref reference, versionID string) (*secret, *version, error) {
+// keyGeneration is the kind under which KMS counts its changes.
+const keyGeneration = "kms"
+
+// secretWithVersionAndGenerations returns the caller's IAM generation ($5) and
+// that of the keys beside the secret as well: all that the decisions of a read
+// may be cached under, in one round trip.
+var secretWithVersionAndGenerations = strings.Replace(secretWithVersion, "v.sealed",
+	"v.sealed, "+store.GenerationSQL("$5", "''", auth.IAMGeneration)+", "+store.GenerationSQL("s.account", "s.region", keyGeneration), 1)
+
+// findWithVersion is find together with the version; nil when there is none. The
+// context it returns knows the generations that came with them.
+func (s *Service) findWithVersion(ctx context.Context, ref reference, versionID string) (context.Context, *secret, *version, error) {
 	var x secretScan
 	var v version
 	var created, accessed int64
 	var kind string
-	row := s.db.Get(ctx, secretWithVersion, ref.Account, ref.Region, ref.Name, versionID)
-	if err := row.Scan(x.dest(&v.ID, &created, &accessed, &kind, &v.KeyARN, &v.DataKey, &v.Sealed)...); err != nil {
-		return nil, nil, err
+	dest := x.dest(&v.ID, &created, &accessed, &kind, &v.KeyARN, &v.DataKey, &v.Sealed)
+	caller := here(ctx).Account
+	if _, free := s.db.Known(ctx, caller, "", auth.IAMGeneration); free {
+		row := s.db.Get(ctx, secretWithVersion, ref.Account, ref.Region, ref.Name, versionID)
+		if err := row.Scan(dest...); err != nil {
+			return ctx, nil, nil, err
+		}
+	} else {
+		var iam, keys int64
+		row := s.db.Get(ctx, secretWithVersionAndGenerations, ref.Account, ref.Region, ref.Name, versionID, caller)
+		if err := row.Scan(append(dest, &iam, &keys)...); err != nil {
+			return ctx, nil, nil, err
+		}
+		ctx = store.Observed(ctx, store.Seen{Account: caller, Kind: auth.IAMGeneration, Value: iam},
+			store.Seen{Account: ref.Account, Region: ref.Region, Kind: keyGeneration, Value: keys})
 	}
 	sec, err := x.finish()
 	if err != nil {
-		return nil, nil, err
+		return ctx, nil, nil, err
 	}
 	if ref.Suffix != "" && ref.Suffix != sec.Suffix {
-		return nil, nil, store.ErrNoRows
+		return ctx, nil, nil, store.ErrNoRows
 	}
 	if v.ID == "" {
-		return sec, nil, nil
+		return ctx, sec, nil, nil
 	}
 	v.CreatedAt, v.AccessedAt, v.Kind = aws.Micros(created), microsOrZero(accessed), valueKind(kind)
-	return sec, &v, nil
+	return ctx, sec, &v, nil
 }
 
 // GetSecretValue opens one version of a secret.
@@ -66,7 +89,7 @@ func (s *Service) GetSecretValue(ctx context.Context, in *GetSecretValueInput) (
 	if err != nil {
 		return nil, err
 	}
-	sec, v, err := s.findWithVersion(ctx, ref, deref(in.VersionId))
+	ctx, sec, v, err := s.findWithVersion(ctx, ref, deref(in.VersionId))
 	if err != nil && !errors.Is(err, store.ErrNoRows) {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (s *Server) operatorHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, s.Status()) })
 	mux.HandleFunc("GET /v1/accounts", func(w http.ResponseWriter, r *http.Request) {
-		accounts, err := s.iam.ListAccounts(r.Context())
+		accounts, err := s.Accounts(r.Context())
 		s.operatorAnswer(w, accounts, err)
 	})
 	mux.HandleFunc("POST /v1/accounts", func(w http.ResponseWriter, r *http.Request) {
@@ -118,8 +118,43 @@ func (s *Server) operatorHandler() http.Handler {
 		s.operatorAnswer(w, creds, err)
 	})
 	mux.HandleFunc("POST /v1/root-credentials", s.rootCredentials)
+	mux.HandleFunc("GET /v1/audit/heads", func(w http.ResponseWriter, r *http.Request) {
+		heads, err := s.auditHeads(r.Context())
+		s.operatorAnswer(w, heads, err)
+	})
 	return http.MaxBytesHandler(mux, 64<<10)
 }
+
+// AuditHeads are what the database holds to prove a node's audit chain with.
+type AuditHeads struct {
+	Node      string      `json:"node"`
+	PublicKey []byte      `json:"publicKey"` // Ed25519
+	Heads     []AuditHead `json:"heads"`
+}
+
+// AuditHead is an audit.Head of that node.
+type AuditHead struct {
+	Segment   uint64    `json:"segment"`
+	Seq       uint64    `json:"seq"`
+	Chain     string    `json:"chain"` // hexadecimal
+	Time      time.Time `json:"time"`
+	Signature []byte    `json:"signature"`
+}
+
+// auditHeads lets "strongroom audit verify" prove the chain while this process
+// keeps everybody else out of the database.
+func (s *Server) auditHeads(ctx context.Context) (AuditHeads, error) {
+	source := s.audit.Source()
+	heads, err := source.Heads(ctx)
+	out := AuditHeads{Node: source.Node, PublicKey: source.Public, Heads: make([]AuditHead, 0, len(heads))}
+	for _, h := range heads {
+		out.Heads = append(out.Heads, AuditHead{h.Segment, h.Seq, h.Chain.String(), h.Time, h.Signature})
+	}
+	return out, err
+}
+
+// Accounts lists the accounts of the deployment.
+func (s *Server) Accounts(ctx context.Context) ([]iam.Account, error) { return s.iam.ListAccounts(ctx) }
 
 // RootCredentials are a key of an account's root user.
 type RootCredentials struct {
@@ -134,7 +169,7 @@ func (s *Server) rootCredentials(w http.ResponseWriter, r *http.Request) {
 	if !readOperator(w, r, &in) {
 		return
 	}
-	accounts, err := s.iam.ListAccounts(r.Context())
+	accounts, err := s.Accounts(r.Context())
 	if err != nil {
 		s.operatorAnswer(w, nil, err)
 		return

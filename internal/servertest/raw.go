@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,8 @@ type Raw struct {
 	Form   url.Values
 	// Body is the body; with Form it may stay empty.
 	Body string
+	// PayloadHash is signed instead of the body's hash, unless "".
+	PayloadHash string
 	// At is when it is signed; zero is now.
 	At       time.Time
 	Unsigned bool
@@ -91,8 +95,11 @@ func (s *Server) Request(tb testing.TB, q Raw) *http.Request {
 
 func (s *Server) sign(tb testing.TB, r *http.Request, q Raw) {
 	tb.Helper()
-	hash := sha256.Sum256([]byte(q.Body))
-	if err := signer.NewSigner().SignHTTP(context.Background(), s.credentials(q), r, hex.EncodeToString(hash[:]), q.Service, regionOr(q.Region), timeOr(q.At)); err != nil {
+	if q.PayloadHash == "" {
+		hash := sha256.Sum256([]byte(q.Body))
+		q.PayloadHash = hex.EncodeToString(hash[:])
+	}
+	if err := signer.NewSigner().SignHTTP(context.Background(), s.credentials(q), r, q.PayloadHash, q.Service, regionOr(q.Region), timeOr(q.At)); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -140,7 +147,12 @@ func (s *Server) Send(tb testing.TB, q Raw) Answer {
 // Do sends a request as it is.
 func (s *Server) Do(tb testing.TB, r *http.Request) Answer {
 	tb.Helper()
-	res, err := s.HTTP.Do(r)
+	return exchange(tb, s.HTTP, r)
+}
+
+func exchange(tb testing.TB, client *http.Client, r *http.Request) Answer {
+	tb.Helper()
+	res, err := client.Do(r)
 	if err != nil {
 		tb.Fatalf("%s %s: %v", r.Method, r.URL.Path, err)
 	}
@@ -196,19 +208,17 @@ func (s *Server) Operator(tb testing.TB, method, path string, in any) Answer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: s.dialOperator, DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.Dir, server.SocketFile))
+	}}}
 	r, err := http.NewRequestWithContext(tb.Context(), method, "http://operator"+path, bytes.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	res, err := client.Do(r)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return Answer{res.StatusCode, res.Header, answer}
+	return exchange(tb, client, r)
+}
+
+// ReplaceBody gives a request another body and the length that goes with it.
+func ReplaceBody(r *http.Request, body string) {
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 }

@@ -131,7 +131,7 @@ func TestFailures(t *testing.T) {
 		{title: "query not decodable", auth: []string{auth(goodScope, hosts, hex64)}, date: date, query: "a=%zz", names: invalid, message: mismatch},
 
 		{title: "presigned, only the algorithm", query: "X-Amz-Algorithm=AWS4-HMAC-SHA256", names: incomplete,
-			message: "AWS query-string parameters must include 'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. AWS query-string parameters must include 'X-Amz-Date'. AWS query-string parameters must include 'X-Amz-Expires'. Re-examine the query-string parameters."},
+			message: "AWS query-string parameters must include 'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. AWS query-string parameters must include 'X-Amz-Date'. Re-examine the query-string parameters."},
 		{title: "presigned, other algorithm", query: query("X-Amz-Algorithm", "AWS4-ECDSA-P256-SHA256"), names: incomplete,
 			message: `X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`},
 		{title: "presigned, repeated", query: query() + "&X-Amz-Date=" + date, names: incomplete,
@@ -140,6 +140,7 @@ func TestFailures(t *testing.T) {
 			message: "AWS query-string parameters must not repeat 'X-Amz-Date'."},
 		{title: "presigned for no time", query: query("X-Amz-Expires", "0"), names: incomplete, message: "X-Amz-Expires must be between 1 and 604800 seconds"},
 		{title: "presigned for more than a week", query: query("X-Amz-Expires", "604801"), names: incomplete, message: "X-Amz-Expires must be between 1 and 604800 seconds"},
+		{title: "presigned for nothing", query: query("X-Amz-Expires", "") + "&X-Amz-Expires=", names: incomplete, message: "X-Amz-Expires should be a number"},
 		{title: "presigned for minus", query: query("X-Amz-Expires", "-1"), names: incomplete, message: "X-Amz-Expires should be a number"},
 		{title: "presigned too long ago", query: query("X-Amz-Date", "20260219T183350Z"), names: invalid,
 			message: "Signature expired: 20260219T183450Z is now earlier than 20260219T183451Z (20260219T183451Z)"},

@@ -16,6 +16,11 @@ const (
 	// MaxExpires is AWS's own limit for presigned requests (spec iam-sts.md 5).
 	// A shorter one per operation is the caller's: compare Signature.Expires.
 	MaxExpires = 7 * 24 * time.Hour
+	// defaultExpires is how long a presigned request lives that does not say so.
+	// The SDK for Go presigns GetCallerIdentity without X-Amz-Expires, and
+	// aws-iam-authenticator, which lives on such requests, documents AWS's fixed
+	// 15 minutes for them.
+	defaultExpires = 15 * time.Minute
 
 	// The bounds. Real requests use a tenth of each; session tokens have been
 	// seen with 1,500 characters and travel in the query when presigned.
@@ -168,7 +173,6 @@ func (s *Signature) parsePresigned() error {
 		{p.signature, "X-Amz-Signature"},
 		{p.signedHeaders, "X-Amz-SignedHeaders"},
 		{p.date, "X-Amz-Date"},
-		{p.expires, "X-Amz-Expires"},
 	} {
 		if m.value == "" {
 			missing += "AWS query-string parameters must include '" + m.name + "'. "
@@ -180,15 +184,17 @@ func (s *Signature) parsePresigned() error {
 	if p.algorithm != algorithm {
 		return incomplete(`X-Amz-Algorithm only supports "` + algorithm + `"`)
 	}
-	seconds, err := strconv.ParseUint(p.expires, 10, 32)
-	if err != nil {
-		return incomplete("X-Amz-Expires should be a number")
+	s.Presigned, s.Expires = true, defaultExpires
+	if p.hasExpires {
+		seconds, err := strconv.ParseUint(p.expires, 10, 32)
+		if err != nil {
+			return incomplete("X-Amz-Expires should be a number")
+		}
+		if seconds < 1 || seconds > uint64(MaxExpires/time.Second) {
+			return incomplete("X-Amz-Expires must be between 1 and 604800 seconds")
+		}
+		s.Expires = time.Duration(seconds) * time.Second
 	}
-	if seconds < 1 || seconds > uint64(MaxExpires/time.Second) {
-		return incomplete("X-Amz-Expires must be between 1 and 604800 seconds")
-	}
-	s.Presigned = true
-	s.Expires = time.Duration(seconds) * time.Second
 	s.signed, s.signature, s.SessionToken = p.signedHeaders, p.signature, p.token
 	s.PayloadHash = p.payload
 	if h := joined(s.r.Header["X-Amz-Content-Sha256"]); h != "" {
@@ -280,6 +286,8 @@ func joined(values []string) string {
 // presigned holds the parameters of a presigned query, decoded.
 type presigned struct {
 	algorithm, credential, date, expires, signedHeaders, signature, token, payload string
+	// hasExpires: an empty X-Amz-Expires is a bad one, none is the default.
+	hasExpires bool
 }
 
 // collect fills p and returns the name of a parameter that stands twice.
@@ -307,6 +315,7 @@ func (p *presigned) collect(query []parameter) (repeated string) {
 				return q.name
 			}
 			seen[i].found = true
+			p.hasExpires = p.hasExpires || q.name == "X-Amz-Expires"
 			// parseQuery has decoded the value once already, so this cannot fail.
 			*seen[i].field, _ = url.PathUnescape(q.value)
 		}

@@ -59,6 +59,7 @@ const (
 	stateSerializationFailure = "40001"
 	stateCompletionUnknown    = "40003"
 	stateDeadlock             = "40P01"
+	stateDuplicateObject      = "42710" // the type that goes with a table
 	stateDuplicateTable       = "42P07"
 	stateResolutionUnknown    = "08007"
 	stateDiskFull             = "53100"

@@ -52,8 +52,56 @@ func (db *DB) Bump(tx Tx, account, region, kind string) error {
 //
 // A caller that fills a cache reads the generation first and the rows after:
 // then a change in between can only make the entry look older than it is.
+//
+// Where ctx carries a value that a statement has just returned, see Observed,
+// PostgreSQL is not asked again.
 func (db *DB) Generation(ctx context.Context, account, region, kind string) (int64, error) {
-	return db.engine.generation(ctx, generationKey{account, region, kind})
+	k := generationKey{account, region, kind}
+	if v, ok := db.known(ctx, k); ok {
+		return v, nil
+	}
+	return db.engine.generation(ctx, k)
+}
+
+// Known is Generation where that costs no round trip: on SQLite always, on
+// PostgreSQL if ctx carries the value.
+func (db *DB) Known(ctx context.Context, account, region, kind string) (value int64, ok bool) {
+	return db.known(ctx, generationKey{account, region, kind})
+}
+
+func (db *DB) known(ctx context.Context, k generationKey) (int64, bool) {
+	if s, ok := db.engine.(*sqlite); ok {
+		return s.generations.get(k), true
+	}
+	for _, o := range observed(ctx) {
+		if o.key() == k {
+			return o.Value, true
+		}
+	}
+	return 0, false
+}
+
+// Seen is a generation that a statement returned by a column of GenerationSQL.
+type Seen struct {
+	Account, Region, Kind string
+	Value                 int64
+}
+
+func (s Seen) key() generationKey { return generationKey{s.Account, s.Region, s.Kind} }
+
+type seenKey struct{}
+
+// Observed returns a context in which Generation answers with what has been
+// seen, so that a read which returns its generations costs one round trip. The
+// values are as old as the statement: use the context for the rest of one call
+// and no longer.
+func Observed(ctx context.Context, seen ...Seen) context.Context {
+	return context.WithValue(ctx, seenKey{}, seen)
+}
+
+func observed(ctx context.Context) []Seen {
+	seen, _ := ctx.Value(seenKey{}).([]Seen)
+	return seen
 }
 
 // generations is the copy in memory that the only writer keeps.

@@ -112,7 +112,8 @@ var errRace = errors.New("another node migrates")
 // asRace marks the failure of a statement that two nodes may run at once. The
 // text of a migration is none: it runs only after its number was claimed.
 func asRace(err error) error {
-	if IsUnique(err) || sqlState(err) == stateDuplicateTable {
+	state := sqlState(err)
+	if IsUnique(err) || state == stateDuplicateTable || state == stateDuplicateObject {
 		return fmt.Errorf("%w: %w", errRace, err)
 	}
 	return err

@@ -50,7 +50,7 @@ func TestFilesArePrivate(t *testing.T) {
 		t.Errorf("directory is %v, %v", info.Mode(), err)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 4 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("files are %v, %v", entries, err)
 	}
 	for _, entry := range entries {

@@ -1,8 +1,6 @@
 package envelope
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -211,19 +209,4 @@ func additional(head, aad []byte) []byte {
 	out = append(out, head...)
 	out = binary.BigEndian.AppendUint64(out, uint64(len(aad)))
 	return append(out, aad...)
-}
-
-// newGCM makes the cipher that draws its own nonces and writes them in front of
-// the ciphertext, which is the layout that the package promises. The schedule
-// inside it cannot be wiped; it is garbage after the call.
-func newGCM(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
-	}
-	gcm, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
-	}
-	return gcm, nil
 }

@@ -3,6 +3,7 @@ package policygen
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -27,12 +28,10 @@ func (g generator) condition() any {
 			block[name] = members
 		}
 		f := g.conditionFact(op)
-		key := f.name
-		if len(members) == 0 {
-			// Two spellings of one key under one operator are not generated.
-			key = g.keyCase(f.name)
+		members[g.keyCase(f.name)] = g.conditionValues(op, f)
+		if g.chance(3) { // one key in two spellings is two conditions
+			members[strings.ToTitle(f.name)] = g.conditionValues(op, f)
 		}
-		members[key] = g.conditionValues(op, f)
 	}
 	return block
 }
@@ -99,6 +98,15 @@ func (g generator) conditionValue(op operator, f fact) any {
 	if f.given && len(f.value.Strings) > 0 {
 		actual = one(g, f.value.Strings)
 	}
+	if op.kind == dateKind { // what is no date would make the policy malformed
+		if slices.Contains(dates, actual) && g.chance(50) {
+			return g.scalar(actual)
+		}
+		return g.scalar(one(g, dates))
+	}
+	if op.kind == numericKind && g.chance(4) {
+		return json.Number(one(g, []string{"3e1", "30.0", "3E+1", "0.5"}))
+	}
 	p := pools[op.kind]
 	switch n := g.r.IntN(100); {
 	case n < 35 && f.given:
@@ -143,7 +151,7 @@ func (g generator) breakOnePolicy() {
 	place := one(g, places)
 	p := decoded(*place.text)
 	s := one(g, statementsOf(p))
-	switch g.r.IntN(11) {
+	switch g.r.IntN(16) {
 	case 0:
 		s["Effect"] = "allow"
 	case 1:
@@ -170,6 +178,24 @@ func (g generator) breakOnePolicy() {
 	case 10: // duplicate member
 		*place.text = json.RawMessage(`{"Statement":` + string(encode(p["Statement"])) + "," + string(encode(p)[1:]))
 		return
+	case 11:
+		s["Condition"] = object{one(g, []string{"DateEquals", "ForAllValues:DateNotEqualsIfExists"}): object{"aws:CurrentTime": one(g, noDates)}}
+	case 12:
+		delete(s, "Resource")
+		delete(s, "NotResource")
+		if place.kind == trustPolicy {
+			s["Resource"] = "*"
+		}
+		if place.kind == resourcePolicy && g.mandatory() { // a key policy may do without
+			s["Resource"] = []any{}
+		}
+	case 13:
+		delete(s, "Principal")
+		s["Effect"], s["NotPrincipal"] = "Allow", "*"
+	case 14: // for policies without principals as wrong as with two
+		s["Principal"], s["NotPrincipal"] = "*", "*"
+	case 15:
+		s["Condition"] = object{"NullIfExists": object{"aws:username": "true"}}
 	}
 	*place.text = encode(p)
 }
@@ -188,6 +214,9 @@ func (g generator) places() []place {
 	}
 	for i := range g.v.Session {
 		out = append(out, place{limitPolicy, &g.v.Session[i]})
+	}
+	for i := range g.v.SCP {
+		out = append(out, place{limitPolicy, &g.v.SCP[i]})
 	}
 	for _, p := range []place{
 		{g.resourceKind(), &g.v.Resource}, {limitPolicy, &g.v.Boundary}, {endpointPolicy, &g.v.Endpoint},

@@ -12,7 +12,7 @@ type policyKind int
 
 const (
 	identityPolicy policyKind = iota
-	limitPolicy               // boundary or session policy
+	limitPolicy               // boundary, session or service control policy
 	resourcePolicy
 	trustPolicy
 	endpointPolicy
@@ -92,6 +92,10 @@ func (g generator) statement(k policyKind, number int) object {
 		}
 	}
 
+	if k == resourcePolicy && g.mandatory() && g.chance(4) { // kms.md 8.1
+		delete(s, "Resource")
+		delete(s, "NotResource")
+	}
 	switch k {
 	case endpointPolicy, resourcePolicy, trustPolicy:
 		if s["Effect"] == "Deny" && k != trustPolicy && g.chance(25) {
@@ -128,6 +132,9 @@ func (g generator) actionPattern() string {
 		action = one(g, [][]string{secretActions, keyActions, stsActions, listActions}[g.r.IntN(4)])
 	}
 	service, name, _ := strings.Cut(action, ":")
+	if g.chance(1) { // a KELVIN SIGN is no k
+		return strings.Replace(action, "kms:", "\u212ams:", 1)
+	}
 	switch g.r.IntN(12) {
 	case 0, 1:
 		return "*"
@@ -173,8 +180,8 @@ func (g generator) resourcePattern() string {
 		return strings.Join(parts[:3], ":") + ":*:" + parts[5]
 	case 1: // variables count in the sixth part only
 		parts[4] = "${aws:PrincipalAccount}"
-	case 2:
-		return strings.Join(parts[:5], ":")
+	case 2, 4: // missing parts match anything
+		return strings.Join(parts[:1+g.r.IntN(5)], ":")
 	case 3:
 		return strings.ToUpper(strings.Join(parts, ":"))
 	}
@@ -259,7 +266,11 @@ func (g generator) variable(wanted string) string {
 			return "${" + key + one(g, []string{", '", ",'"}) + wanted + "'}"
 		}
 	case 2:
-		return "${" + key + ", '" + one(g, []string{"red", "prod", "*", "p*", ""}) + "'}"
+		return "${" + key + ", '" + one(g, []string{"red", "prod", "*", "p*", "", "{r}"}) + "'}"
+	case 3: // malformed, so that the key is one that no request has
+		if g.chance(30) {
+			return one(g, []string{"${" + key + ",  'red'}", "${" + key + ", 'r'd'}", "${" + key + ", red}", "${ " + key + "}", "${" + key})
+		}
 	}
 	return "${" + key + "}"
 }
@@ -280,8 +291,8 @@ func (g generator) principalElement(every bool) any {
 	if every && len(own) > 0 && g.chance(70) {
 		names := []any{}
 		for _, name := range own {
-			if name == caller.Account && g.chance(75) {
-				continue // its root ARN says the same
+			if name == caller.Account && g.chance(75) || name == g.uniqueID() && g.chance(50) {
+				continue // an ARN says the same
 			}
 			if g.chance(88) {
 				names = append(names, name)
@@ -299,7 +310,7 @@ func (g generator) principalElement(every bool) any {
 		return one(g, []string{
 			account, rootOf(account), userIn(account, one(g, users)).ARN, sessionIn(account, one(g, roles), "s1").ARN,
 			sessionIn(account, one(g, roles), "s1").RoleARN, "arn:aws:sts::" + account + ":federated-user/" + one(g, federatedNames),
-			"AIDAALICE", "*",
+			one(g, uniqueIDs), "*",
 		})
 	}
 	switch n := g.r.IntN(100); {
@@ -325,10 +336,21 @@ func (g generator) ownNames() []string {
 		return []string{rootOf(p.Account), p.Account}
 	}
 	names := []string{p.ARN, rootOf(p.Account), p.Account}
-	for _, origin := range []string{p.RoleARN, p.UserARN} {
+	for _, origin := range []string{p.RoleARN, p.UserARN, g.uniqueID()} {
 		if origin != "" {
 			names = append(names, origin)
 		}
 	}
 	return names
+}
+
+// uniqueID is the id as which a policy stores the ARN of the caller's user or
+// role, empty when it has none.
+func (g generator) uniqueID() string {
+	p := g.v.Request.Principal
+	if p.Type != reference.User && p.Type != reference.AssumedRole {
+		return ""
+	}
+	id, _, _ := strings.Cut(p.UserID, ":")
+	return id
 }

@@ -8,11 +8,11 @@
 // seed gives the same vector, byte for byte, on every machine; no map is walked
 // in its own order and no clock is read.
 //
-// Section signs point into spec iam-policy-evaluation.md. Vectors stay within
-// what it defines. About one in forty holds a policy that is malformed beyond
-// doubt, but always valid JSON, so that the vector can be written to a file.
-// Points that package reference lists as its choices appear where one of two
-// readings would be a security hole, and are otherwise left out.
+// Section signs point into spec iam-policy-evaluation.md. About one vector in
+// forty holds a policy that is malformed beyond doubt, but always valid JSON,
+// so that the vector can be written to a file.
+// Points that package reference lists as its choices appear too, for there two
+// readers are most likely to differ.
 package policygen
 
 import (
@@ -31,7 +31,7 @@ type generator struct {
 }
 
 // Generate returns a random vector in the format of §12, with an endpoint
-// policy now and then. Name and Expect stay empty.
+// policy and service control policies now and then. Name and Expect stay empty.
 func Generate(r *rand.Rand) reference.Vector {
 	v := reference.Vector{}
 	g := generator{r, &v}
@@ -68,6 +68,9 @@ func Generate(r *rand.Rand) reference.Vector {
 	}
 	if g.chance(8) {
 		v.Endpoint = g.document(endpointPolicy)
+	}
+	if g.chance(5) {
+		v.SCP = g.documents(limitPolicy, 1+g.r.IntN(2))
 	}
 	if g.chance(3) {
 		g.breakOnePolicy()
@@ -180,7 +183,7 @@ func userIn(account, path string) reference.Principal {
 	name := path[strings.LastIndex(path, "/")+1:]
 	return reference.Principal{
 		Type: reference.User, Account: account, ARN: "arn:aws:iam::" + account + ":user/" + path,
-		UserID: "AIDA" + strings.ToUpper(name), Username: name,
+		UserID: entityID("AIDA", name), Username: name,
 	}
 }
 
@@ -188,8 +191,13 @@ func sessionIn(account, path, session string) reference.Principal {
 	name := path[strings.LastIndex(path, "/")+1:]
 	return reference.Principal{
 		Type: reference.AssumedRole, Account: account, ARN: "arn:aws:sts::" + account + ":assumed-role/" + name + "/" + session,
-		RoleARN: "arn:aws:iam::" + account + ":role/" + path, UserID: "AROA" + strings.ToUpper(name) + ":" + session,
+		RoleARN: "arn:aws:iam::" + account + ":role/" + path, UserID: entityID("AROA", name) + ":" + session,
 	}
+}
+
+// entityID makes an id of 22 characters out of a name.
+func entityID(prefix, name string) string {
+	return prefix + strings.Repeat("0", 18-len(name)) + strings.ToUpper(name)
 }
 
 func rootOf(account string) string { return "arn:aws:iam::" + account + ":root" }

@@ -96,10 +96,11 @@ func TestVocabulary(t *testing.T) {
 	missing := []string{
 		`"NotAction":`, `"NotResource":`, `"NotPrincipal":`, `"Statement":{`, `"Statement":[`, `"Version":"2008-10-17"`, `{"Statement"`,
 		`"boundary":{`, `"session":[`, `"endpoint":{`, `"resourceAccount":`, `"Sid":`, `"Id":`,
-		`"Principal":"*"`, `"Principal":{"AWS":"*"}`, `"Federated":`, `"CanonicalUser":`, `"Service":`, `AIDAALICE`,
+		`"Principal":"*"`, `"Principal":{"AWS":"*"}`, `"Federated":`, `"CanonicalUser":`, `"Service":`, `["AIDA0`,
 		`${*}`, `${?}`, `${$}`, `, 'red'}`, `,'`, `${aws:username}`, `${AWS:USERNAME`, `${aws:tagkeys}`,
 		`:[]}`, `:true`, `:false`, `:30`, `"Condition":{}`, `"Action":"secretsmanager:?`, `"aws:TagKeys":[]`, `:""`,
 		`sts:AssumeRole`, `"kms:`, `"secretsmanager:ListSecrets"`, `"resource":"*"`, `"resource":null`,
+		`"scp":`, `:3e1`, `"3E1"`, `"2026"`, `"2026T"`, `::ffff:203.0.113.7`, `"QR=="`, `"AWS:USERNAME":`, `'{r}'}`, `"arn:aws:sns:*"`, "\u212a",
 	}
 	rng := source(2)
 	for range 20_000 {

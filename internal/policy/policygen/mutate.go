@@ -17,6 +17,7 @@ import (
 func Mutate(r *rand.Rand, v reference.Vector) reference.Vector {
 	v.Identity = slices.Clone(v.Identity)
 	v.Session = slices.Clone(v.Session)
+	v.SCP = slices.Clone(v.SCP)
 	v.Request.Context = maps.Clone(v.Request.Context)
 	v.Request.Principal.Tags = maps.Clone(v.Request.Principal.Tags)
 	g := generator{r, &v}
@@ -83,7 +84,7 @@ func (g generator) mutateLayers() {
 		}
 		*text = g.document(k)
 	}
-	switch g.r.IntN(5) {
+	switch g.r.IntN(6) {
 	case 0:
 		toggle(&v.Boundary, limitPolicy)
 	case 1:
@@ -101,6 +102,12 @@ func (g generator) mutateLayers() {
 			v.Identity = v.Identity[1:]
 		} else {
 			v.Identity = append(v.Identity, g.document(identityPolicy))
+		}
+	case 5:
+		if len(v.SCP) > 0 {
+			v.SCP = nil
+		} else {
+			v.SCP = g.documents(limitPolicy, 1)
 		}
 	}
 }

@@ -116,4 +116,13 @@
 //     must allow every caller, by whatever form of naming; its Deny wins.
 //   - Service control policies are a union. When there are some, one must allow,
 //     whoever calls.
+//
+// Public policies (§11):
+//   - A condition narrows whoever is not fixed by rule 1, providers included: a
+//     part of everybody is not wider than everybody. Elements of no known form
+//     are not fixed.
+//   - Text with "${" is never fixed, whatever the version. ARN operators fix ARN
+//     keys only, and only with all six parts, since missing ones match anything;
+//     the account then excuses wildcards. Address keys are fixed by narrow ranges
+//     under string operators too, IpAddress fixes no other key.
 package reference

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
-	"time"
 
 	"github.com/strongroom/strongroom/internal/servertest"
 )
@@ -207,20 +206,16 @@ func (w *world) replicationScenario() {
 // awaitReplica waits until the job has caught up.
 func (w *world) awaitReplica(name string) {
 	w.Helper()
-	var last []byte
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		_, last = w.send(w.request(secretsService, "DescribeSecret", w.encode(secretsService, "DescribeSecret", m{"SecretId": name})))
+	w.await("the replica of "+name+" is in sync", func() bool {
+		_, last := w.send(w.request(secretsService, "DescribeSecret", w.encode(secretsService, "DescribeSecret", m{"SecretId": name})))
 		var got struct {
 			ReplicationStatus []struct{ Status string }
 		}
 		if err := json.Unmarshal(last, &got); err != nil {
 			w.Fatal(err)
 		}
-		if len(got.ReplicationStatus) == 1 && got.ReplicationStatus[0].Status == "InSync" {
-			return
-		}
-	}
-	w.Fatalf("replica of %s is not in sync: %s", name, last)
+		return len(got.ReplicationStatus) == 1 && got.ReplicationStatus[0].Status == "InSync"
+	})
 }
 
 // brokenKeyScenario makes sealing and opening fail, with a value in hand.

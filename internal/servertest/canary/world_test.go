@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,7 +127,11 @@ type world struct {
 	succeeded  map[string]bool
 	refused    map[string]bool
 	process    *servertest.Buffer // what goes past the server's logger
+	ahead      atomic.Int64       // nanoseconds that the clock is ahead
 }
+
+// now is the clock of server and clients.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 func newWorld(t *testing.T, postgres bool) *world {
 	w := &world{T: t, succeeded: make(map[string]bool), refused: make(map[string]bool), process: &servertest.Buffer{}}
@@ -143,7 +148,7 @@ func newWorld(t *testing.T, postgres bool) *world {
 	t.Setenv("TMPDIR", dir)
 	w.captureProcess()
 	w.operations = freeAddress(t)
-	w.server = servertest.Start(t, servertest.Config(func(c *config.Config) {
+	w.server = servertest.Start(t, servertest.Now(w.now), servertest.Config(func(c *config.Config) {
 		c.Operations = w.operations
 		c.Limits.Body = 256 << 10 // the request that is too large need not be larger
 		if postgres {
@@ -182,11 +187,16 @@ func (w *world) add(label string, v []byte) {
 	w.values = append(w.values, value{label, bytes.Clone(v)})
 }
 
-// text makes a value that is text, with the characters that encodings change.
+// text makes a value that is text, with the characters that encodings change
+// strewn in, so that no two values have a piece in common.
 func (w *world) text(label string) string {
-	v := rand.Text() + `"&<>'\/+%=` + rand.Text()
-	w.add(label, []byte(v))
-	return v
+	random := rand.Text() + rand.Text()
+	var v []byte
+	for i, special := range []byte(`"&<>'\/+%=`) {
+		v = append(append(v, random[5*i:5*i+5]...), special)
+	}
+	w.add(label, v)
+	return string(v)
 }
 
 // bytes makes a value of any bytes.
@@ -238,7 +248,7 @@ func (w *world) send(r *request) (status int, body []byte) {
 	}
 	sum := sha256.Sum256(r.body)
 	creds := aws.Credentials{AccessKeyID: r.as.AccessKeyID, SecretAccessKey: r.as.SecretAccessKey}
-	if err := v4.NewSigner().SignHTTP(w.Context(), creds, q, hex.EncodeToString(sum[:]), r.service.Name, r.region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(w.Context(), creds, q, hex.EncodeToString(sum[:]), r.service.Name, r.region, w.now()); err != nil {
 		w.Fatal(err)
 	}
 	if r.after != nil {

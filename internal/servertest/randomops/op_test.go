@@ -14,6 +14,8 @@ type object = map[string]any
 
 // op is one step: a call, or, with an empty name, nothing but time passing.
 type op struct {
+	// id is the step's number in its run.
+	id int
 	// service is "secretsmanager" or "kms"; "" for the steps below.
 	service string
 	// name is the operation, or "jobs" for a run of the servers' own work.

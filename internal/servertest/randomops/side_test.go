@@ -94,11 +94,10 @@ func (t *target) query(tb testing.TB, creds server.Credentials, out any, paramet
 // exchanged for the server's on the way in and back on the way out.
 type side struct {
 	*target
-	creds        []server.Credentials // by principal
-	pairs        [][2]string          // model's name, server's name
-	out, in      *strings.Replacer
-	bound        map[string]bool // model's and server's suffixes that have a partner
-	requestError error
+	creds   []server.Credentials // by principal
+	pairs   [][2]string          // model's name, server's name
+	out, in *strings.Replacer
+	bound   map[string]bool // model's and server's suffixes that have a partner
 }
 
 // newSide makes the accounts, users and keys of a world numbered n.

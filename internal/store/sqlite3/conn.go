@@ -24,6 +24,11 @@ const (
 	// maxStatements bounds the statement cache of one connection, so that
 	// statement texts built from filters can't grow it without end.
 	maxStatements = 512
+	// vfs makes the first connection lock the file for this process, and keeps
+	// the locks and the index of the log that the process's connections share
+	// in its memory: no system calls to begin and end a read (a fifth of the
+	// time of a point read), no file beside the log.
+	vfs = "unix-excl"
 	// keepArena is the largest buffer for arguments kept between statements.
 	keepArena = 64 << 10
 )
@@ -31,11 +36,9 @@ const (
 // Result codes that callers decide by, primary codes of
 // https://www.sqlite.org/rescode.html.
 const (
-	Busy       = lib.SQLITE_BUSY
 	Constraint = lib.SQLITE_CONSTRAINT
 	Full       = lib.SQLITE_FULL
 	Interrupt  = lib.SQLITE_INTERRUPT
-	IOErr      = lib.SQLITE_IOERR
 )
 
 // Extended result codes of violated uniqueness.
@@ -71,7 +74,8 @@ type Conn struct {
 	arenaSize int
 }
 
-// Open opens or creates the database file at path.
+// Open opens or creates the database file at path. While one connection is
+// open, no other process can use the file, not even to read.
 func Open(path string) (*Conn, error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, fmt.Errorf("open %q: NUL in path", path)
@@ -83,6 +87,12 @@ func Open(path string) (*Conn, error) {
 		return nil, err
 	}
 	defer libc.Xfree(c.tls, name)
+	system, err := libc.CString(vfs)
+	if err != nil {
+		c.tls.Close()
+		return nil, err
+	}
+	defer libc.Xfree(c.tls, system)
 	out, err := c.malloc(pointerSize)
 	if err != nil {
 		c.tls.Close()
@@ -92,7 +102,7 @@ func Open(path string) (*Conn, error) {
 
 	// No mutex: the invariant above already serialises the connection.
 	rc := lib.Xsqlite3_open_v2(c.tls, name, out,
-		lib.SQLITE_OPEN_READWRITE|lib.SQLITE_OPEN_CREATE|lib.SQLITE_OPEN_NOMUTEX|lib.SQLITE_OPEN_EXRESCODE, 0)
+		lib.SQLITE_OPEN_READWRITE|lib.SQLITE_OPEN_CREATE|lib.SQLITE_OPEN_NOMUTEX|lib.SQLITE_OPEN_EXRESCODE, system)
 	// SQLite hands out a connection even on failure; it carries the message.
 	c.db = pointerAt(out)
 	if rc != lib.SQLITE_OK {

@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/strongroom/strongroom/internal/audit"
+)
+
+func newAuditVerify(env *Env) *cobra.Command {
+	var data string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "Prove that no audit record was changed, removed or added",
+		Long: `Read every byte of the audit record, on a running or a stopped server, and prove
+that nothing was changed, removed, reordered or added since it was signed. The
+first record that breaks the proof is named, and the status is then 1.
+
+Signed heads are taken from the database and from beside the segments. Where the
+database cannot be read the proof rests on the latter alone, and says so: who can
+replace all files of the directory can replace those too.`,
+		Args: arguments(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			source, err := chain(data)
+			if err != nil {
+				return err
+			}
+			witness, err := heads(c.Context(), env, data, &source)
+			if err != nil {
+				return err
+			}
+			report, err := audit.Verify(c.Context(), source)
+			if err != nil {
+				return fmt.Errorf("cannot read the audit record: %w", err)
+			}
+			if asJSON {
+				err = printJSON(env.Stdout, newVerdict(report, witness))
+			} else {
+				err = printReport(env, source.Dir, report, witness)
+			}
+			if err == nil && !report.OK() {
+				return errSilent
+			}
+			return err
+		},
+	}
+	dataFlag(c, env, &data)
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// witness says where the heads come from that a proof rests on.
+type witness string
+
+const (
+	byServer   witness = "database"
+	byDatabase witness = "database, stopped"
+	byFiles    witness = "files"
+)
+
+// heads gives source the signed heads from outside its files, where there are.
+func heads(ctx context.Context, env *Env, data string, source *audit.Source) (witness, error) {
+	key, _, err := runningHeads(ctx, data)
+	if err == nil {
+		source.Public = key
+		// Asked again when Verify wants them, since the chain grows meanwhile.
+		source.Heads = func(ctx context.Context) ([]audit.Head, error) {
+			_, heads, err := runningHeads(ctx, data)
+			return heads, err
+		}
+		return byServer, nil
+	}
+	stored, err := storedHeads(ctx, env, data, source.Node)
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "The database cannot be read (%v); the proof rests on the files beside the segments.\n", err)
+		return byFiles, ctx.Err()
+	}
+	// The public key may come from its file here: were it replaced, these heads
+	// would not verify under it.
+	source.Heads = func(context.Context) ([]audit.Head, error) { return stored, nil }
+	return byDatabase, nil
+}
+
+func (w witness) String() string {
+	switch w {
+	case byServer:
+		return "the running server's database"
+	case byDatabase:
+		return "the database"
+	}
+	return "the files beside the segments alone"
+}
+
+// printReport says what was proven, and what was not.
+func printReport(env *Env, dir string, r *audit.Report, w witness) error {
+	fields := [][2]string{{"Chain", r.Node + " in " + dir}}
+	if r.Records > 0 {
+		fields = append(fields, [2]string{"Records", fmt.Sprintf("%d to %d, %s in %s", r.First, r.Last, count(r.Records, "record"), count(r.Segments, "segment"))})
+	} else {
+		fields = append(fields, [2]string{"Records", "none"})
+	}
+	if r.Dropped > 0 {
+		fields = append(fields, [2]string{"Dropped", fmt.Sprintf("the bodies of %s; their hashes are there", count(r.Dropped, "record"))})
+	}
+	if r.Head != nil {
+		signed := fmt.Sprintf("record %d, signed %s, from %s", r.Head.Seq, moment(&r.Head.Time), w)
+		if r.Last > r.Head.Seq && r.Broken == nil {
+			signed += fmt.Sprintf("; the %s after it hold together, but nothing is signed yet that would miss them", count(r.Last-r.Head.Seq, "record"))
+		}
+		fields = append(fields, [2]string{"Head", signed})
+	} else {
+		fields = append(fields, [2]string{"Head", "none, so a removed end could not be noticed"})
+	}
+	if r.Torn > 0 {
+		fields = append(fields, [2]string{"Torn", count(uint64(r.Torn), "byte") + " behind the last record: a write in progress, or what a crash left"})
+	}
+	for _, g := range r.Gaps {
+		fields = append(fields, [2]string{"Gap", fmt.Sprintf("records %d to %d were lost; the server found and signed that on %s (%s)", g.From, g.To, moment(&g.Found), g.Break.Error())})
+	}
+	switch {
+	case r.Broken != nil:
+		fields = append(fields, [2]string{"Verdict", "BROKEN at record " + fmt.Sprint(r.Broken.Seq)}, [2]string{"Broken", r.Broken.Error()})
+	case !r.OK():
+		fields = append(fields, [2]string{"Verdict", "INCOMPLETE: what is there is unaltered, but signed records are lost"})
+	default:
+		fields = append(fields, [2]string{"Verdict", "proven: everything that was signed is there and unaltered"})
+	}
+	return printFields(env.Stdout, fields)
+}
+
+// verdict is a report as JSON.
+type verdict struct {
+	OK       bool         `json:"ok"`
+	Node     string       `json:"node"`
+	Segments int          `json:"segments"`
+	Records  uint64       `json:"records"`
+	Dropped  uint64       `json:"dropped"`
+	First    uint64       `json:"first"`
+	Last     uint64       `json:"last"`
+	Chain    string       `json:"chain"`
+	Witness  witness      `json:"headsFrom"`
+	Head     *verdictHead `json:"head"`
+	Torn     int64        `json:"tornBytes"`
+	Gaps     []verdictGap `json:"gaps"`
+	Broken   *verdictHole `json:"broken"`
+}
+
+type verdictHead struct {
+	Seq  uint64    `json:"record"`
+	Time time.Time `json:"time"`
+}
+
+type verdictGap struct {
+	From  uint64      `json:"from"`
+	To    uint64      `json:"to"`
+	Found time.Time   `json:"found"`
+	Break verdictHole `json:"break"`
+}
+
+type verdictHole struct {
+	Kind    audit.Kind `json:"kind"`
+	Record  uint64     `json:"record"`
+	Segment string     `json:"segment"`
+	Offset  int64      `json:"offset"`
+	Detail  string     `json:"detail,omitempty"`
+}
+
+func newVerdict(r *audit.Report, w witness) verdict {
+	hole := func(b audit.Break) verdictHole { return verdictHole{b.Kind, b.Seq, b.Segment, b.Offset, b.Detail} }
+	v := verdict{OK: r.OK(), Node: r.Node, Segments: r.Segments, Records: r.Records, Dropped: r.Dropped, First: r.First, Last: r.Last,
+		Chain: r.Chain.String(), Witness: w, Torn: r.Torn, Gaps: []verdictGap{}}
+	if r.Head != nil {
+		v.Head = &verdictHead{r.Head.Seq, r.Head.Time}
+	}
+	for _, g := range r.Gaps {
+		v.Gaps = append(v.Gaps, verdictGap{g.From, g.To, g.Found, hole(g.Break)})
+	}
+	if r.Broken != nil {
+		b := hole(*r.Broken)
+		v.Broken = &b
+	}
+	return v
+}

@@ -1,0 +1,83 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type leases struct {
+	held  atomic.Bool
+	err   error
+	asked atomic.Int64
+}
+
+func (l *leases) Lease(context.Context, string, time.Duration) (int64, bool, error) {
+	l.asked.Add(1)
+	return 1, l.held.Load(), l.err
+}
+
+// run runs one job for a while of synthetic time and counts its runs.
+func run(t *testing.T, l *leases, j Job, length time.Duration, work func(n int64) (time.Time, error)) int64 {
+	t.Helper()
+	var n atomic.Int64
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), length)
+		defer cancel()
+		j.Run = func(context.Context) (time.Time, error) { return work(n.Add(1)) }
+		Run(ctx, l, slog.New(slog.DiscardHandler), j)
+	})
+	return n.Load()
+}
+
+func idle(int64) (time.Time, error) { return time.Time{}, nil }
+
+func TestRunsEveryInterval(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	if n := run(t, l, Job{Name: "x", Every: time.Second}, 9500*time.Millisecond, idle); n != 10 {
+		t.Errorf("%d runs in 9.5 s", n)
+	}
+}
+
+func TestWithoutLeaseNothingRuns(t *testing.T) {
+	l := &leases{}
+	if n := run(t, l, Job{Name: "x", Every: time.Second}, 5*time.Second, idle); n != 0 || l.asked.Load() == 0 {
+		t.Errorf("%d runs without the lease, asked %d times", n, l.asked.Load())
+	}
+	if n := run(t, &leases{}, Job{Name: "x", Every: time.Second, Shared: true}, 2500*time.Millisecond, idle); n != 3 {
+		t.Errorf("a shared job ran %d times", n)
+	}
+	if n := run(t, &leases{err: errors.New("database is gone")}, Job{Name: "x", Every: time.Second}, 3*time.Second, idle); n != 0 {
+		t.Errorf("%d runs although the lease could not be asked for", n)
+	}
+}
+
+func TestNextComesEarlier(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	n := run(t, l, Job{Name: "x", Every: time.Hour}, 10*time.Second, func(n int64) (time.Time, error) {
+		if n == 1 {
+			return time.Now().Add(3 * time.Second), nil
+		}
+		return time.Time{}, nil
+	})
+	if n != 2 {
+		t.Errorf("%d runs", n)
+	}
+}
+
+func TestFailureDoesNotSpin(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	n := run(t, l, Job{Name: "x", Every: time.Second}, 10*time.Second, func(int64) (time.Time, error) {
+		return time.Now().Add(-time.Hour), errors.New("no")
+	})
+	if n > 101 {
+		t.Errorf("%d runs in 10 s of failures", n)
+	}
+}

@@ -1,0 +1,290 @@
+package randomops
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/servertest"
+)
+
+// Environment variables that repeat or lengthen a run.
+const (
+	seedVariable  = "STRONGROOM_SEED"  // the first world's seed
+	stepsVariable = "STRONGROOM_STEPS" // steps in all
+)
+
+const (
+	defaultSteps = 10_000
+	worldSteps   = 2_500 // steps between two fresh starts
+)
+
+var quotas = limits{versions: 7, labels: 6, tags: 3}
+
+// TestRandomOperations runs random operations on SQLite, PostgreSQL and the model.
+func TestRandomOperations(t *testing.T) {
+	seed, steps := variable(t, seedVariable, rand.Uint64()), variable(t, stepsVariable, defaultSteps)
+	c := &clock{t: time.Now().UTC().Truncate(time.Millisecond)}
+	limited := servertest.Config(func(cfg *config.Config) {
+		cfg.Quotas.VersionsPerSecret, cfg.Quotas.LabelsPerSecret, cfg.Quotas.TagsPerSecret = quotas.versions, quotas.labels, quotas.tags
+	})
+	r := &runner{clock: c, counts: map[string]int{}, targets: []*target{
+		{"SQLite", servertest.Start(t, servertest.Now(c.now), servertest.ManualJobs(), limited), c},
+		{"PostgreSQL", servertest.Start(t, servertest.Now(c.now), servertest.ManualJobs(), limited, servertest.Postgres()), c},
+	}}
+	began := time.Now()
+	for done := 0; uint64(done) < steps; done += worldSteps {
+		n := min(worldSteps, int(steps)-done)
+		t.Logf("seed %d: %d steps (repeat with %s=%d %s=%d)", seed, n, seedVariable, seed, stepsVariable, n)
+		r.run(t, seed, n)
+		seed++
+	}
+	t.Logf("%d steps in %v", steps, time.Since(began).Round(time.Millisecond))
+	if steps >= defaultSteps {
+		r.checkCounts(t)
+	}
+}
+
+func variable(t *testing.T, name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// runner drives worlds one after the other on the same servers.
+type runner struct {
+	clock   *clock
+	targets []*target
+	worlds  int
+	counts  map[string]int // by operation and code
+}
+
+// world is a fresh pair of accounts on each server, and a fresh model.
+type world struct {
+	model *model
+	sides []*side
+}
+
+func (r *runner) world(t *testing.T) *world {
+	// Each world begins at midnight, so that days end at the same steps again.
+	r.clock.t = r.clock.t.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	r.worlds++
+	w := &world{model: newModel(r.clock, quotas)}
+	for _, target := range r.targets {
+		w.sides = append(w.sides, newSide(t, target, r.worlds))
+	}
+	return w
+}
+
+// step runs one operation everywhere; a disagreement is told in words.
+func (w *world) step(t *testing.T, c *clock, o op) (answer, string) {
+	c.t = c.t.Add(o.after)
+	want := w.model.do(o)
+	got := make([]answer, len(w.sides))
+	var wg sync.WaitGroup
+	for i, s := range w.sides {
+		wg.Go(func() { got[i] = s.call(t, o) })
+	}
+	wg.Wait()
+	// Through JSON, so that both are made of the same types.
+	if want.body != nil {
+		want.body = plain(want.body)
+	}
+	agreed := true
+	for i, s := range w.sides {
+		agreed = agreed && s.agrees(o, want, &got[i])
+	}
+	// What the model does not know must still be the same on both engines.
+	agreed = agreed && (o.name == "GetRandomPassword" || got[0].code == got[1].code && got[0].message == got[1].message)
+	if agreed {
+		return want, ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %v\n  model:\n    %v\n", o, want)
+	for i, s := range w.sides {
+		fmt.Fprintf(&b, "  %s:\n    %v\n", s.name, got[i])
+	}
+	return want, b.String()
+}
+
+func plain(b object) (out object) {
+	if err := json.Unmarshal([]byte(encode(b)), &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// run draws and runs the steps of one seed.
+func (r *runner) run(t *testing.T, seed uint64, steps int) {
+	t.Helper()
+	w := r.world(t)
+	g := newGenerator(seed, w.model)
+	var done []op
+	for i := range steps {
+		o := g.next()
+		o.id = i + 1
+		done = append(done, o)
+		before := slices.Clone(w.model.secrets)
+		want, wrong := w.step(t, r.clock, o)
+		if wrong != "" {
+			r.report(t, seed, done, wrong)
+		}
+		r.counts[o.name+" "+cmp.Or(want.code, "ok")]++
+		for _, s := range before {
+			if !slices.Contains(w.model.secrets, s) {
+				g.gone = append(g.gone, s.arn())
+			}
+		}
+	}
+}
+
+// report tells a disagreement and the shortest way to it that was found.
+func (r *runner) report(t *testing.T, seed uint64, done []op, wrong string) {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, step %d: the answers differ\n%s\nthe last steps:\n", seed, len(done), wrong)
+	for _, o := range done[max(0, len(done)-15):] {
+		fmt.Fprintf(&b, "  %v\n", o)
+	}
+	short, wrong := r.shrink(t, done)
+	if wrong == "" {
+		t.Fatalf("%s\nit did not happen again when the steps were repeated", b.String())
+	}
+	fmt.Fprintf(&b, "\nshortest way there (%d steps):\n", len(short))
+	for _, o := range short {
+		fmt.Fprintf(&b, "  %v\n", o)
+	}
+	t.Fatalf("%s\n%s", b.String(), wrong)
+}
+
+// shrinkTime bounds the search for a shorter way.
+const shrinkTime = 40 * time.Second
+
+// shrink leaves out ever smaller parts of the steps as long as some disagreement
+// remains.
+func (r *runner) shrink(t *testing.T, steps []op) ([]op, string) {
+	deadline := time.Now().Add(shrinkTime)
+	steps, wrong := r.replay(t, steps)
+	if wrong == "" {
+		return nil, ""
+	}
+	for size := len(steps) / 2; size > 0; size /= 2 {
+		for at := 0; at < len(steps) && time.Now().Before(deadline); {
+			end := min(at+size, len(steps))
+			fewer := slices.Concat(steps[:at], steps[end:])
+			// The time that is left out passes all the same.
+			if end < len(steps) {
+				for _, o := range steps[at:end] {
+					fewer[at].after += o.after
+				}
+			}
+			if shorter, still := r.replay(t, fewer); still != "" {
+				steps, wrong = shorter, still
+				continue
+			}
+			at = end
+		}
+	}
+	return steps, wrong
+}
+
+// replay runs steps in a fresh world up to the first disagreement.
+func (r *runner) replay(t *testing.T, steps []op) ([]op, string) {
+	w := r.world(t)
+	for i, o := range steps {
+		if _, wrong := w.step(t, r.clock, o); wrong != "" {
+			return slices.Clone(steps[:i+1]), wrong
+		}
+	}
+	return nil, ""
+}
+
+// agrees compares an answer with the model's and notes the names of new ARNs.
+func (s *side) agrees(o op, want answer, got *answer) bool {
+	if p, ok := got.body["RandomPassword"].(string); ok {
+		got.body["RandomPassword"] = shape(o, p)
+	}
+	if want.code != got.code || want.message != anything && want.message != got.message {
+		return false
+	}
+	if want.body == nil || got.body == nil {
+		return want.body == nil && got.body == nil
+	}
+	return s.same("", want.body, got.body)
+}
+
+// same compares parts of an answer. Labels and tags are sets: their order is not
+// specified (3.5).
+func (s *side) same(member string, want, got any) bool {
+	switch want := want.(type) {
+	case object:
+		got, ok := got.(object)
+		if !ok || len(want) != len(got) {
+			return false
+		}
+		// Sorted, so that names are bound in the same order in every run.
+		for _, k := range slices.Sorted(maps.Keys(want)) {
+			if v, ok := got[k]; !ok || !s.same(k, want[k], v) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		got, ok := got.([]any)
+		if !ok || len(want) != len(got) {
+			return false
+		}
+		if len(want) > 0 && (member == "Tags" || reflect.TypeOf(want[0]).Kind() == reflect.String) {
+			want, got = sorted(want), sorted(got)
+		}
+		for i := range want {
+			if !s.same("", want[i], got[i]) {
+				return false
+			}
+		}
+		return true
+	case string:
+		got, ok := got.(string)
+		switch {
+		case !ok:
+			return false
+		case want == anything && member == "ARN": // of a secret that never was: not empty (4.1)
+			return got != ""
+		case want == got || want == anything:
+			return true
+		case member == "ResourcePolicy":
+			return sameJSON(want, got)
+		}
+		return s.bind(want, got)
+	}
+	return equal(want, got)
+}
+
+func equal(a, b any) bool { return reflect.DeepEqual(a, b) }
+
+func sorted(list []any) []any {
+	return slices.SortedFunc(slices.Values(list), func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+}
+
+func (r *runner) checkCounts(t *testing.T) {
+	for _, k := range slices.Sorted(maps.Keys(r.counts)) {
+		t.Logf("%6d %s", r.counts[k], k)
+	}
+}

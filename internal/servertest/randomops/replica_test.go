@@ -1,0 +1,180 @@
+package randomops
+
+import (
+	"slices"
+)
+
+// wrongRegions are the regions that cannot hold a replica (6).
+func wrongRegions(o op) answer {
+	for _, r := range o.objects("AddReplicaRegions") {
+		if r["Region"] == o.region {
+			return fail("InvalidParameterException", "Invalid replica region.")
+		}
+	}
+	return answer{}
+}
+
+func (s *secret) regions() (names []string) {
+	for _, r := range s.replicas {
+		names = append(names, r.region)
+	}
+	return names
+}
+
+func (s *secret) replicationStatus() []object {
+	list := []object{}
+	for _, r := range s.replicas {
+		e := object{"Region": r.region, "KmsKeyId": r.key, "Status": r.status, "StatusMessage": r.message}
+		if r.message == "" {
+			delete(e, "StatusMessage")
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// addRegions starts replication (6); the copies are made by the jobs.
+func (m *model) addRegions(o op, s *secret) {
+	for _, add := range o.objects("AddReplicaRegions") {
+		region, _ := add["Region"].(string)
+		keyID, _ := add["KmsKeyId"].(string)
+		if keyID == "" {
+			keyID = defaultAlias
+		}
+		i := slices.IndexFunc(s.replicas, func(r *replica) bool { return r.region == region })
+		if i >= 0 && s.replicas[i].status != "Failed" {
+			continue // already there: nothing
+		}
+		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who}
+		if i >= 0 {
+			s.replicas[i] = r
+		} else {
+			s.replicas = append(s.replicas, r)
+		}
+		s.primary = s.region
+		m.touch(s)
+	}
+}
+
+// replicate is ReplicateSecretToRegions (6).
+func (m *model) replicate(o op) answer {
+	if a := wrongRegions(o); a.code != "" {
+		return a
+	}
+	s, a := m.enter(o, false, false)
+	if a.code != "" {
+		return a
+	}
+	m.addRegions(o, s)
+	return ok(object{"ARN": s.arn(), "ReplicationStatus": s.replicationStatus()})
+}
+
+// removeRegions is RemoveRegionsFromReplication: the copies go at once (6).
+func (m *model) removeRegions(o op) answer {
+	s, a := m.enter(o, false, false)
+	if a.code != "" {
+		return a
+	}
+	for _, region := range o.texts("RemoveReplicaRegions") {
+		if c := m.copyOf(s, region); c != nil {
+			m.drop(c)
+		}
+		m.unlink(s, region)
+	}
+	return ok(object{"ARN": s.arn(), "ReplicationStatus": s.replicationStatus()})
+}
+
+// copyOf is the replica of s in a region.
+func (m *model) copyOf(s *secret, region string) *secret {
+	c := m.byName(s.account, region, s.name)
+	if c == nil || c.primary != s.region || c.suffix != s.suffix {
+		return nil
+	}
+	return c
+}
+
+// unlink takes a region off the primary; without replicas it is none any more.
+func (m *model) unlink(s *secret, region string) {
+	s.replicas = slices.DeleteFunc(s.replicas, func(r *replica) bool { return r.region == region })
+	if len(s.replicas) == 0 {
+		s.primary = ""
+	}
+}
+
+func (m *model) drop(s *secret) {
+	m.secrets = slices.DeleteFunc(m.secrets, func(x *secret) bool { return x == s })
+}
+
+// stopReplication is StopReplicationToReplica, called in the replica's region (6).
+func (m *model) stopReplication(o op) answer {
+	s, a := m.enter(o, false, true)
+	if a.code != "" {
+		return a
+	}
+	if !s.isReplica() {
+		return fail("InvalidParameterException", anything)
+	}
+	if p := m.byName(s.account, s.primary, s.name); p != nil {
+		m.unlink(p, s.region)
+	}
+	s.primary = ""
+	return ok(object{"ARN": s.arn()})
+}
+
+// jobs is one run of the servers' own work: copies that are due, then secrets
+// whose window has ended.
+func (m *model) jobs() answer {
+	for _, s := range slices.Clone(m.secrets) {
+		for _, r := range s.replicas {
+			if r.status == "InProgress" {
+				m.copyTo(s, r)
+			}
+		}
+	}
+	m.secrets = slices.DeleteFunc(m.secrets, func(s *secret) bool {
+		return !s.deleted.IsZero() && !s.purge.After(m.clock.t)
+	})
+	return ok(object{})
+}
+
+// copyTo makes or renews a replica (6).
+func (m *model) copyTo(s *secret, r *replica) {
+	failed := func(why string) { r.status, r.message = "Failed", why }
+	have := m.byName(s.account, r.region, s.name)
+	if have != nil && m.copyOf(s, r.region) == nil {
+		if !r.force {
+			failed("Secret with this name already exists in this region")
+			return
+		}
+		m.drop(have)
+		have = nil
+	}
+	c := have
+	if c == nil {
+		c = &secret{account: s.account, region: r.region, name: s.name, suffix: s.suffix, created: m.clock.t, primary: s.region, key: r.key}
+	}
+	k, a := m.resolveKey(r.by, r.region, c.key)
+	if a.code != "" {
+		failed(anything)
+		return
+	}
+	var versions []*version
+	for _, v := range s.versions {
+		if old := c.version(v.id); old != nil {
+			old.stages = slices.Clone(v.stages)
+			versions = append(versions, old)
+			continue
+		}
+		if m.open(r.by, s, v).code != "" || m.seal(r.by, c, k).code != "" {
+			failed(anything)
+			return
+		}
+		versions = append(versions, &version{id: v.id, value: v.value, stages: slices.Clone(v.stages), created: v.created, key: k})
+	}
+	c.versions, c.description, c.changed = versions, s.description, s.changed
+	c.tags, c.tagged, c.policy = slices.Clone(s.tags), s.tagged, s.policy
+	if have == nil {
+		m.secrets = append(m.secrets, c)
+	}
+	r.status, r.message = "InSync", "Replication succeeded"
+}

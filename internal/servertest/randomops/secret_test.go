@@ -1,0 +1,618 @@
+package randomops
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	current  = "AWSCURRENT"
+	previous = "AWSPREVIOUS"
+	pending  = "AWSPENDING"
+)
+
+// given is the value of a request: its kind and content, "" when there is none.
+func given(o op) string {
+	switch {
+	case o.has("SecretString"):
+		return "string " + o.text("SecretString")
+	case o.has("SecretBinary"):
+		return "binary " + o.text("SecretBinary")
+	}
+	return ""
+}
+
+// show adds a value to an answer under its kind's name.
+func (v *version) show(b object) object {
+	kind, content, _ := strings.Cut(v.value, " ")
+	b[map[string]string{"string": "SecretString", "binary": "SecretBinary"}[kind]] = content
+	return b
+}
+
+func both(o op) bool { return o.has("SecretString") && o.has("SecretBinary") }
+
+// create is 2.3.
+func (m *model) create(o op) answer {
+	name, token := o.text("Name"), o.text("ClientRequestToken")
+	switch {
+	case token == "":
+		return errToken
+	case !nameChars.MatchString(name):
+		return errName
+	case both(o):
+		return errBoth
+	}
+	if a := wrongTags(o, nil, m.limits.tags); a.code != "" {
+		return a
+	}
+	if a := wrongRegions(o); a.code != "" {
+		return a
+	}
+	account := principals[o.who].account
+	// 10.1, 10.2: what comes with it needs its own permission.
+	actions := []string{"CreateSecret"}
+	if len(o.objects("Tags")) > 0 {
+		actions = append(actions, "TagResource")
+	}
+	if len(o.objects("AddReplicaRegions")) > 0 {
+		actions = append(actions, "ReplicateSecretToRegions")
+	}
+	for _, action := range actions {
+		if a := m.authorize(o.who, action, name, place{account: account, region: o.region, name: name}); a.code != "" {
+			return a
+		}
+	}
+	if s := m.byName(account, o.region, name); s != nil {
+		return m.createAgain(o, s)
+	}
+	s := &secret{account: account, region: o.region, name: name, description: o.text("Description"), key: o.text("KmsKeyId"),
+		created: m.clock.t, changed: m.clock.t}
+	k, a := m.validateKey(o, s, s.key)
+	if a.code != "" {
+		return a
+	}
+	if given(o) != "" {
+		if a := m.seal(o.who, s, k); a.code != "" {
+			return a
+		}
+		s.versions = []*version{{id: token, value: given(o), stages: []string{current}, created: m.clock.t, key: k}}
+	}
+	s.merge(o.objects("Tags"))
+	s.suffix = suffix(o)
+	m.secrets = append(m.secrets, s)
+	m.addRegions(o, s)
+	return ok(created(o, s))
+}
+
+func created(o op, s *secret) object {
+	b := named(s)
+	if given(o) != "" {
+		b["VersionId"] = o.text("ClientRequestToken")
+	}
+	if o.has("AddReplicaRegions") {
+		b["ReplicationStatus"] = s.replicationStatus()
+	}
+	return b
+}
+
+// createAgain is a create under a name in use (2.3, 4 and 5).
+func (m *model) createAgain(o op, s *secret) answer {
+	if !s.deleted.IsZero() {
+		return fail("InvalidRequestException", "You can't create this secret because a secret with this name is already scheduled for deletion.")
+	}
+	v := s.version(o.text("ClientRequestToken"))
+	if v == nil {
+		return fail("ResourceExistsException", "The operation failed because the secret %s already exists.", s.name)
+	}
+	if given(o) == "" {
+		return errReused(v.id, s)
+	}
+	if a := m.open(o.who, s, v); a.code != "" {
+		return a
+	}
+	if v.value != given(o) {
+		return errReused(v.id, s)
+	}
+	return ok(created(o, s))
+}
+
+// put is 2.4.
+func (m *model) put(o op) answer {
+	switch {
+	case o.text("ClientRequestToken") == "":
+		return errToken
+	case both(o):
+		return errBoth
+	case given(o) == "":
+		return fail("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
+	}
+	s, a := m.enter(o, false, false)
+	if a.code != "" {
+		return a
+	}
+	v, a := m.newVersion(o, s, s.key, o.texts("VersionStages"))
+	if a.code != "" {
+		return a
+	}
+	b := named(s)
+	b["VersionId"], b["VersionStages"] = v.id, v.stages
+	return ok(b)
+}
+
+// newVersion adds the request's value under its token, or finds the version made
+// by an earlier, equal request (2.4, 2).
+func (m *model) newVersion(o op, s *secret, keyID string, stages []string) (*version, answer) {
+	token := o.text("ClientRequestToken")
+	if v := s.version(token); v != nil {
+		if a := m.open(o.who, s, v); a.code != "" {
+			return nil, a
+		}
+		if v.value != given(o) {
+			return nil, errReused(token, s)
+		}
+		return v, answer{}
+	}
+	k, a := m.keyOf(s, keyID)
+	if a.code != "" {
+		return nil, a
+	}
+	after := s.plan(token, stages)
+	if total(after) > m.limits.labels {
+		return nil, fail("LimitExceededException", anything)
+	}
+	if a := m.makeRoom(s, after); a.code != "" {
+		return nil, a
+	}
+	if a := m.seal(o.who, s, k); a.code != "" {
+		return nil, a
+	}
+	v := &version{id: token, value: given(o), created: m.clock.t, key: k}
+	s.versions = append(s.versions, v)
+	s.relabel(after)
+	m.touch(s)
+	return v, answer{}
+}
+
+// keyOf is the key a secret's stored KmsKeyId means.
+func (m *model) keyOf(s *secret, id string) (*key, answer) {
+	return m.resolveKey(ownerOf(s), s.region, id)
+}
+
+// ownerOf is the admin of the secret's account.
+func ownerOf(s *secret) int {
+	if s.account == accountB {
+		return outsider
+	}
+	return admin
+}
+
+// plan says which labels every version has once version id has joined (3.2).
+func (s *secret) plan(id string, stages []string) map[string][]string {
+	after := map[string][]string{id: nil}
+	for _, v := range s.versions {
+		after[v.id] = slices.Clone(v.stages)
+	}
+	take := func(label string) {
+		for id := range after {
+			after[id] = slices.DeleteFunc(after[id], func(l string) bool { return l == label })
+		}
+	}
+	give := func(id, label string) {
+		take(label)
+		after[id] = append(after[id], label)
+	}
+	c := s.holder(current)
+	becomes := len(stages) == 0 || slices.Contains(stages, current) || c == nil
+	if becomes {
+		take(pending)
+		give(id, current)
+		if c != nil {
+			give(c.id, previous)
+		}
+	}
+	for _, label := range stages {
+		give(id, label)
+	}
+	return after
+}
+
+func (s *secret) relabel(after map[string][]string) {
+	for _, v := range s.versions {
+		v.stages = after[v.id]
+	}
+}
+
+func total(after map[string][]string) (n int) {
+	for _, stages := range after {
+		n += len(stages)
+	}
+	return n
+}
+
+// makeRoom prunes the oldest label-less versions older than a day, as far as the
+// quota asks (3.4).
+func (m *model) makeRoom(s *secret, after map[string][]string) answer {
+	excess := len(s.versions) + 1 - m.limits.versions
+	doomed := map[string]bool{}
+	for _, v := range s.versions {
+		if len(doomed) < excess && len(after[v.id]) == 0 && m.clock.t.Sub(v.created) >= 24*time.Hour {
+			doomed[v.id] = true
+		}
+	}
+	if len(doomed) < excess {
+		return fail("LimitExceededException", anything)
+	}
+	s.versions = slices.DeleteFunc(s.versions, func(v *version) bool { return doomed[v.id] })
+	return answer{}
+}
+
+// update is 2.5.
+func (m *model) update(o op) answer {
+	value := given(o) != ""
+	switch {
+	case value && o.text("ClientRequestToken") == "":
+		return errToken
+	case both(o):
+		return errBoth
+	}
+	s, a := m.enter(o, false, true)
+	if a.code != "" {
+		return a
+	}
+	if s.isReplica() && (value || o.has("Description")) { // 6: only the key
+		return errReplica
+	}
+	keyID := s.key
+	if o.has("KmsKeyId") {
+		keyID = o.text("KmsKeyId")
+		if a := m.rekey(o, s, keyID); a.code != "" {
+			return a
+		}
+	}
+	b := named(s)
+	if value {
+		v, a := m.newVersion(o, s, keyID, nil)
+		if a.code != "" {
+			return a
+		}
+		b["VersionId"] = v.id
+	}
+	if o.has("KmsKeyId") {
+		m.reencrypt(s, keyID)
+	}
+	if o.has("Description") {
+		s.description = o.text("Description")
+		m.touch(s)
+	}
+	return ok(b)
+}
+
+// rekey checks that the caller may move the secret to another key (13.3).
+func (m *model) rekey(o op, s *secret, id string) answer {
+	k, a := m.validateKey(o, s, id)
+	if a.code != "" {
+		return a
+	}
+	for _, v := range s.versions {
+		if !moved(v) || v.key == k {
+			continue
+		}
+		if a := m.open(o.who, s, v); a.code != "" {
+			return a
+		}
+		if a := m.seal(o.who, s, k); a.code != "" {
+			return a
+		}
+	}
+	return answer{}
+}
+
+// moved says whether a version moves to a new key: those with AWS's labels.
+func moved(v *version) bool {
+	return slices.ContainsFunc(v.stages, func(l string) bool { return l == current || l == pending || l == previous })
+}
+
+func (m *model) reencrypt(s *secret, id string) {
+	k, _ := m.keyOf(s, id)
+	s.key = id
+	for _, v := range s.versions {
+		if moved(v) {
+			v.key = k
+		}
+	}
+	m.touch(s)
+}
+
+// get is 2.6.
+func (m *model) get(o op) answer {
+	s, a := m.enter(o, false, true)
+	if a.code != "" {
+		return a
+	}
+	return m.read(o.who, s, o.text("VersionId"), o.text("VersionStage"))
+}
+
+func (m *model) read(who int, s *secret, id, label string) answer {
+	var v *version
+	switch {
+	case id != "":
+		if v = s.version(id); v == nil {
+			return noVersion(id)
+		}
+		if label != "" && !slices.Contains(v.stages, label) {
+			return fail("InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId.")
+		}
+	default:
+		if label == "" {
+			label = current
+		}
+		if v = s.holder(label); v == nil {
+			return noValue(label)
+		}
+	}
+	if a := m.open(who, s, v); a.code != "" {
+		return a
+	}
+	today := m.clock.t.Truncate(24 * time.Hour) // 11: the UTC day
+	v.accessed, s.accessed = today, today
+	b := v.show(named(s))
+	b["VersionId"], b["CreatedDate"] = v.id, seconds(v.created)
+	if len(v.stages) > 0 {
+		b["VersionStages"] = v.stages
+	}
+	return ok(b)
+}
+
+// describe is 2.8.
+func (m *model) describe(o op) answer {
+	s, a := m.enter(o, true, true)
+	if a.code != "" {
+		return a
+	}
+	b := s.members()
+	if len(s.replicas) > 0 {
+		b["ReplicationStatus"] = s.replicationStatus()
+	}
+	if labels := s.labels(); len(labels) > 0 {
+		b["VersionIdsToStages"] = labels
+	}
+	return ok(b)
+}
+
+// members are those that DescribeSecret and ListSecrets share.
+func (s *secret) members() object {
+	b := named(s)
+	b["CreatedDate"], b["LastChangedDate"] = seconds(s.created), seconds(s.changed)
+	for k, v := range map[string]string{"Description": s.description, "KmsKeyId": s.key, "PrimaryRegion": s.primary} {
+		if v != "" {
+			b[k] = v
+		}
+	}
+	if s.isReplica() && s.key == "" {
+		b["KmsKeyId"] = defaultAlias
+	}
+	for k, t := range map[string]time.Time{"LastAccessedDate": s.accessed, "DeletedDate": s.deleted} {
+		if !t.IsZero() {
+			b[k] = seconds(t)
+		}
+	}
+	if s.tagged {
+		list := []object{}
+		for _, t := range s.tags {
+			list = append(list, object{"Key": t.key, "Value": t.value})
+		}
+		b["Tags"] = list
+	}
+	return b
+}
+
+func (s *secret) labels() object {
+	labels := object{}
+	for _, v := range s.versions {
+		if len(v.stages) > 0 {
+			labels[v.id] = v.stages
+		}
+	}
+	return labels
+}
+
+// listVersions is 2.10; newest first (3.5).
+func (m *model) listVersions(o op) answer {
+	s, a := m.enter(o, true, true)
+	if a.code != "" {
+		return a
+	}
+	if o.has("NextToken") {
+		return fail("InvalidNextTokenException", anything)
+	}
+	list := []object{}
+	for _, v := range slices.Backward(s.versions) {
+		if len(v.stages) == 0 && !o.flag("IncludeDeprecated") {
+			continue
+		}
+		e := object{"VersionId": v.id, "CreatedDate": seconds(v.created), "KmsKeyIds": []string{"DefaultEncryptionKey"}}
+		if len(v.stages) > 0 {
+			e["VersionStages"] = v.stages
+		}
+		if !v.accessed.IsZero() {
+			e["LastAccessedDate"] = seconds(v.accessed)
+		}
+		if v.key != nil {
+			e["KmsKeyIds"] = []string{v.key.arn()}
+		}
+		list = append(list, e)
+	}
+	b := named(s)
+	b["Versions"] = list
+	return ok(b)
+}
+
+// moveLabel is 3.3.
+func (m *model) moveLabel(o op) answer {
+	label, from, to := o.text("VersionStage"), o.text("RemoveFromVersionId"), o.text("MoveToVersionId")
+	if from == "" && to == "" {
+		return fail("InvalidParameterException", anything)
+	}
+	s, a := m.enter(o, false, false)
+	if a.code != "" {
+		return a
+	}
+	for _, id := range []string{to, from} {
+		if id != "" && s.version(id) == nil {
+			return noVersion(id)
+		}
+	}
+	holder := s.holder(label)
+	target := s.version(to)
+	switch {
+	case from != "" && (holder == nil || holder.id != from):
+		return fail("InvalidParameterException", "When you move staging label %s, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label %s.", label, label)
+	case target == nil && label == current:
+		return fail("InvalidParameterException", "You can only move staging label AWSCURRENT to a different secret version. It can't be completely removed.")
+	case target != nil && holder == target:
+		return ok(named(s)) // no change
+	case target != nil && holder != nil && from == "":
+		return fail("InvalidParameterException", "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", label, holder.id)
+	}
+	after := map[string][]string{}
+	for _, v := range s.versions {
+		after[v.id] = slices.Clone(v.stages)
+	}
+	take := func(label string) {
+		for id := range after {
+			after[id] = slices.DeleteFunc(after[id], func(l string) bool { return l == label })
+		}
+	}
+	take(label)
+	if target != nil {
+		after[to] = append(after[to], label)
+	}
+	if label == current && holder != nil {
+		take(previous)
+		after[holder.id] = append(after[holder.id], previous)
+	}
+	if total(after) > m.limits.labels {
+		return fail("LimitExceededException", anything)
+	}
+	s.relabel(after)
+	m.touch(s)
+	return ok(named(s))
+}
+
+// remove is 4.1.
+func (m *model) remove(o op) answer {
+	id, force := o.text("SecretId"), o.flag("ForceDeleteWithoutRecovery")
+	if !strings.HasPrefix(id, "arn:") && !nameChars.MatchString(id) {
+		return errName
+	}
+	window := 30
+	if o.has("RecoveryWindowInDays") {
+		if window = o.number("RecoveryWindowInDays"); window < 7 || window > 30 {
+			return fail("InvalidParameterException", "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
+		}
+		if force {
+			return fail("InvalidParameterException", "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
+		}
+	}
+	at := m.find(o, id)
+	if a := m.authorize(o.who, o.name, id, at); a.code != "" {
+		return a
+	}
+	s := at.secret
+	switch {
+	case s == nil && force: // 4: a made-up ARN
+		return ok(object{"ARN": anything, "Name": id, "DeletionDate": seconds(m.clock.t)})
+	case s == nil:
+		return errNotFound
+	case s.isReplica():
+		return errReplica
+	case len(s.replicas) > 0:
+		return fail("InvalidParameterException", "You can't delete secret %s that still has replica regions [%s].", id, strings.Join(s.regions(), ", "))
+	case !s.deleted.IsZero() && !force:
+		return errDeleted
+	}
+	b := named(s)
+	if force {
+		s.deleted, s.purge, s.changed = m.clock.t, m.clock.t, m.clock.t
+	} else {
+		s.deleted, s.purge = m.clock.t, m.clock.t.AddDate(0, 0, window)
+		m.touch(s)
+	}
+	b["DeletionDate"] = seconds(s.purge)
+	return ok(b)
+}
+
+// restore is 4.2.
+func (m *model) restore(o op) answer {
+	s, a := m.enter(o, true, false)
+	if a.code != "" {
+		return a
+	}
+	if !s.deleted.IsZero() {
+		s.deleted, s.purge = time.Time{}, time.Time{}
+		m.touch(s)
+	}
+	return ok(named(s))
+}
+
+// wrongTags are the rules of 10.1 for a request's tags.
+func wrongTags(o op, have []tag, most int) answer {
+	after := map[string]bool{}
+	for _, t := range have {
+		after[t.key] = true
+	}
+	seen := map[string]bool{}
+	for _, t := range o.objects("Tags") {
+		k := t["Key"].(string)
+		if seen[k] || strings.HasPrefix(strings.ToLower(k), "aws:") {
+			return fail("InvalidParameterException", anything)
+		}
+		seen[k] = true
+	}
+	maps.Copy(after, seen)
+	if len(after) > most {
+		return fail("InvalidParameterException", anything)
+	}
+	return answer{}
+}
+
+// merge adds tags by key (10.1).
+func (s *secret) merge(list []object) {
+	for _, t := range list {
+		k, v := fmt.Sprint(t["Key"]), fmt.Sprint(t["Value"])
+		s.tags = slices.DeleteFunc(s.tags, func(t tag) bool { return t.key == k })
+		s.tags = append(s.tags, tag{k, v})
+		s.tagged = true
+	}
+}
+
+// tag is TagResource (10.1); the answer is empty (1.2).
+func (m *model) tag(o op) answer {
+	if a := wrongTags(o, nil, 50); a.code != "" {
+		return a
+	}
+	s, a := m.enter(o, false, false)
+	if a.code != "" {
+		return a
+	}
+	if a := wrongTags(o, s.tags, m.limits.tags); a.code != "" {
+		return a
+	}
+	s.merge(o.objects("Tags"))
+	m.touch(s)
+	return ok(object{})
+}
+
+// untag is UntagResource (10.1).
+func (m *model) untag(o op) answer {
+	s, a := m.enter(o, false, false)
+	if a.code != "" {
+		return a
+	}
+	s.tags = slices.DeleteFunc(s.tags, func(t tag) bool { return slices.Contains(o.texts("TagKeys"), t.key) })
+	m.touch(s)
+	return ok(object{})
+}
