@@ -42,7 +42,8 @@ const signingKeys = 50_000
 
 // New makes the service.
 func New(c Config) *Service {
-	return &Service{cache: newCache(c.Directory, c.Generations), keys: sigv4.NewKeyCache(signingKeys), regions: c.Regions, now: c.Now}
+	keys := sigv4.NewKeyCache(signingKeys)
+	return &Service{cache: newCache(c.Directory, c.Generations, keys.Drop), keys: keys, regions: c.Regions, now: c.Now}
 }
 
 // Authenticate verifies the signature of a request and fills principal and
@@ -80,7 +81,11 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 	if sig.Presigned && !proof && now.Sub(sig.Time) > maxPresigned {
 		return nil, "", sigv4.ErrSignature
 	}
-	id, generation, err := s.cache.key(ctx, sig.AccessKeyID)
+	account, ok := aws.AccessKeyAccount(sig.AccessKeyID)
+	if !ok {
+		return nil, "", sigv4.ErrUnrecognizedClient
+	}
+	id, generation, err := s.cache.key(ctx, account, sig.AccessKeyID)
 	if errors.Is(err, ErrUnknownKey) {
 		return nil, "", sigv4.ErrUnrecognizedClient
 	}

@@ -48,7 +48,8 @@ type Request struct {
 	Policy *policy.Source
 	// Mandatory says that without Policy allowing it nothing goes (KMS keys).
 	Mandatory bool
-	// Keys are condition keys of this request.
+	// Keys are condition keys of this request; of a name given twice the last
+	// counts. They and Tags are kept with the decision and must not change.
 	Keys []Key
 	// Tags are those of the resource: aws:ResourceTag and the service's alias.
 	Tags []aws.Tag
@@ -92,30 +93,26 @@ func (s *Service) decide(ctx context.Context, call *wire.Call, q *Request) (*Evi
 	if err != nil {
 		return nil, err
 	}
-	e := &Evidence{Policies: id.Policies}
-	e.Policies.Resource = q.Policy
+	// One allocation holds all that is kept of the decision.
+	d := &struct {
+		Evidence
+		context policy.Context
+		facts   facts
+	}{}
+	service, _, _ := strings.Cut(q.Action, ":")
+	d.facts = facts{call: call, now: s.now(), keys: q.Keys, tags: q.Tags, service: service}
+	d.context.Provider = &d.facts
 	account := q.Account
 	if account == "" {
 		account = call.Principal.Account
 	}
-	e.Request = policy.Request{Principal: id.subject(), Action: q.Action, Resource: q.Resource, ResourceAccount: account, Mandatory: q.Mandatory}
-	c := &policy.Context{Provider: &global{call: call, now: s.now()}}
-	for _, k := range q.Keys {
-		if k.Multi {
-			c.SetMany(k.Name, k.Values)
-		} else {
-			c.Set(k.Name, k.Values[0])
-		}
+	d.Policies = id.Policies
+	d.Policies.Resource = q.Policy
+	d.Request = policy.Request{
+		Principal: id.subject(), Action: q.Action, Resource: q.Resource, ResourceAccount: account, Mandatory: q.Mandatory, Context: &d.context,
 	}
-	if len(q.Tags) > 0 {
-		tags := policyTags(q.Tags)
-		c.SetTags("aws:resourcetag/", tags)
-		service, _, _ := strings.Cut(q.Action, ":")
-		c.SetTags(service+":resourcetag/", tags)
-	}
-	e.Request.Context = c
-	e.Decision = policy.Evaluate(&e.Request, &e.Policies)
-	return e, nil
+	d.Decision = policy.Evaluate(&d.Request, &d.Policies)
+	return &d.Evidence, nil
 }
 
 // holder returns the caller's identity as it is now. When the key was withdrawn
@@ -125,7 +122,7 @@ func (s *Service) holder(ctx context.Context, call *wire.Call) (*Identity, error
 	var id *Identity
 	var err error
 	if p.AccessKeyID != "" {
-		id, _, err = s.cache.key(ctx, p.AccessKeyID)
+		id, _, err = s.cache.key(ctx, p.Account, p.AccessKeyID)
 	} else {
 		id, _, err = s.cache.entity(ctx, p.Account, p.UserID)
 	}
@@ -149,14 +146,6 @@ func denied(call *wire.Call, message string) error {
 		return &aws.Error{Code: "AccessDenied", Message: message, Status: http.StatusForbidden}
 	}
 	return &aws.Error{Code: "AccessDeniedException", Message: message}
-}
-
-func policyTags(tags []aws.Tag) []policy.Tag {
-	out := make([]policy.Tag, len(tags))
-	for i, t := range tags {
-		out[i] = policy.Tag{Key: t.Key, Value: t.Value}
-	}
-	return out
 }
 
 // Deciding returns the decision, for the audit record.

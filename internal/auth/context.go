@@ -2,37 +2,104 @@ package auth
 
 import (
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/policy"
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
-// global answers for the global condition keys (spec iam-policy-evaluation.md
-// 6) from what the server itself saw of the call. Keys that follow from the
-// principal are the engine's own. Nothing here is taken from a header but the
-// user agent, which policies are warned not to trust.
-type global struct {
+// facts answers for the condition keys of one request (spec
+// iam-policy-evaluation.md 6) when a policy asks for them: first those that the
+// slice gave, then the tags of the resource, then the global ones, from what the
+// server itself saw of the call. Keys that follow from the principal are the
+// engine's own. Nothing here is taken from a header but the user agent, which
+// policies are warned not to trust.
+type facts struct {
 	call *wire.Call
 	now  time.Time
+	keys []Key
+	tags []aws.Tag
+	// service is the prefix of the action asked for, which may have a name of its
+	// own for aws:ResourceTag.
+	service string
+}
+
+// ContextValue returns a condition key, given in lower case.
+func (f *facts) ContextValue(key string) (policy.Value, bool) {
+	// From the end: of a key given twice the last value counts.
+	for i := len(f.keys) - 1; i >= 0; i-- {
+		if k := &f.keys[i]; equalLower(k.Name, key) {
+			return k.value()
+		}
+	}
+	if name, ok := f.resourceTag(key); ok {
+		for i := range f.tags {
+			if equalLower(f.tags[i].Key, name) {
+				return one(f.tags[i].Value), true
+			}
+		}
+		return policy.Value{}, false
+	}
+	return f.global(key)
+}
+
+func (k *Key) value() (policy.Value, bool) {
+	if k.Multi {
+		return policy.Value{Many: k.Values, Multi: true}, true
+	}
+	if len(k.Values) == 0 {
+		return policy.Value{}, false
+	}
+	return one(k.Values[0]), true
+}
+
+// resourceTag returns the tag that key asks for. IAM and Secrets Manager have a
+// second name for the global key (Service Authorization Reference).
+func (f *facts) resourceTag(key string) (name string, ok bool) {
+	if name, ok = strings.CutPrefix(key, "aws:resourcetag/"); ok {
+		return name, true
+	}
+	switch f.service {
+	case "secretsmanager":
+		return strings.CutPrefix(key, "secretsmanager:resourcetag/")
+	case "iam":
+		return strings.CutPrefix(key, "iam:resourcetag/")
+	}
+	return "", false
+}
+
+// equalLower reports whether s in lower case is lower, without making it so.
+// strings.EqualFold would fold more, and two names could answer for one key.
+func equalLower(s, lower string) bool {
+	for _, r := range s {
+		l, size := utf8.DecodeRuneInString(lower)
+		if size == 0 || unicode.ToLower(r) != l {
+			return false
+		}
+		lower = lower[size:]
+	}
+	return lower == ""
 }
 
 // iamRegion is what aws:RequestedRegion says for IAM, which has no region.
 const iamRegion = "us-east-1"
 
-// ContextValue returns a global key, given in lower case.
-func (g *global) ContextValue(key string) (policy.Value, bool) {
-	c := g.call
+// global returns a key that every request has.
+func (f *facts) global(key string) (policy.Value, bool) {
+	c := f.call
 	switch key {
 	case "aws:sourceip":
 		return one(c.Source.String()), c.Source.IsValid()
 	case "aws:securetransport":
 		return one(strconv.FormatBool(c.TLS.Version != "")), true
 	case "aws:currenttime":
-		return one(g.now.UTC().Format(time.RFC3339)), true
+		return one(f.now.UTC().Format(time.RFC3339)), true
 	case "aws:epochtime":
-		return one(strconv.FormatInt(g.now.Unix(), 10)), true
+		return one(strconv.FormatInt(f.now.Unix(), 10)), true
 	case "aws:requestedregion":
 		if c.Service.Name == "iam" {
 			return one(iamRegion), true

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +40,10 @@ func (id *Identity) subject() *policy.Principal {
 		p := id.Principal
 		id.asked = &policy.Principal{
 			Type: policy.PrincipalType(p.Type), Account: p.Account, ARN: p.ARN, UserID: p.UserID, UserName: p.UserName,
-			RoleARN: p.RoleARN, UserARN: p.UserARN, Service: p.Service, Tags: policyTags(p.Tags),
+			RoleARN: p.RoleARN, UserARN: p.UserARN, Service: p.Service,
+		}
+		for _, t := range p.Tags {
+			id.asked.Tags = append(id.asked.Tags, policy.Tag{Key: t.Key, Value: t.Value})
 		}
 	})
 	return id.asked
@@ -68,10 +72,13 @@ const IAMGeneration = "iam"
 const cacheLimit = 100_000
 
 // cache keeps identities under the generation they were loaded at. Unknown keys
-// are not remembered: whoever guesses ids could push the useful entries out.
+// are not remembered: whoever guesses ids could push the useful entries out, and
+// a look-up costs one indexed read.
 type cache struct {
 	dir  Directory
 	gens Generations
+	// dropped is told of access keys that were known and are no more.
+	dropped func(accessKeyID string)
 
 	mu      sync.RWMutex
 	entries map[string]cached
@@ -82,31 +89,45 @@ type cached struct {
 	identity   *Identity
 }
 
-func newCache(dir Directory, gens Generations) *cache {
-	return &cache{dir: dir, gens: gens, entries: make(map[string]cached)}
+func newCache(dir Directory, gens Generations, dropped func(string)) *cache {
+	return &cache{dir: dir, gens: gens, dropped: dropped, entries: make(map[string]cached)}
 }
 
-// key returns the holder of an access key as it is now, and the generation it
-// belongs to.
-func (c *cache) key(ctx context.Context, keyID string) (*Identity, int64, error) {
-	account, ok := aws.AccessKeyAccount(keyID)
-	if !ok {
-		return nil, 0, ErrUnknownKey
+// key returns the holder of an account's access key as it is now, and the
+// generation it belongs to.
+func (c *cache) key(ctx context.Context, account, keyID string) (*Identity, int64, error) {
+	id, generation, err := c.current(ctx, account, keyID)
+	if id != nil || err != nil {
+		return id, generation, err
 	}
-	return c.current(ctx, account, keyID, func() (*Identity, error) { return c.dir.Identity(ctx, keyID) })
+	id, err = c.dir.Identity(ctx, keyID)
+	if errors.Is(err, ErrUnknownKey) && c.forget(keyID) {
+		c.dropped(keyID)
+	}
+	return c.keep(keyID, generation, id, err)
 }
 
-// entity returns a user by its unique id as it is now.
+// entity returns a user by its unique id as it is now. Unique ids and access keys
+// differ in their first letters, so they share the map; a unique id is unique per
+// account only.
 func (c *cache) entity(ctx context.Context, account, uniqueID string) (*Identity, int64, error) {
-	// Unique ids and access keys differ in their first four letters, so they
-	// share the map; unique ids are unique per account only.
-	return c.current(ctx, account, account+uniqueID, func() (*Identity, error) { return c.dir.Entity(ctx, account, uniqueID) })
+	key := account + uniqueID
+	id, generation, err := c.current(ctx, account, key)
+	if id != nil || err != nil {
+		return id, generation, err
+	}
+	id, err = c.dir.Entity(ctx, account, uniqueID)
+	if errors.Is(err, ErrUnknownKey) {
+		c.forget(key)
+	}
+	return c.keep(key, generation, id, err)
 }
 
-// current reads the generation before it loads: a change between the two leaves
+// current returns the entry if it is the account's latest, else nil. It reads the
+// generation, under which the caller then loads: a change between the two leaves
 // an entry that looks older than it is, which costs a reload and never serves a
 // stale one.
-func (c *cache) current(ctx context.Context, account, key string, load func() (*Identity, error)) (*Identity, int64, error) {
+func (c *cache) current(ctx context.Context, account, key string) (*Identity, int64, error) {
 	generation, err := c.gens.Generation(ctx, account, "", IAMGeneration)
 	if err != nil {
 		return nil, 0, err
@@ -117,22 +138,32 @@ func (c *cache) current(ctx context.Context, account, key string, load func() (*
 	if ok && e.generation == generation {
 		return e.identity, generation, nil
 	}
-	id, err := load()
+	return nil, generation, nil
+}
+
+// keep stores what was loaded, unless loading failed.
+func (c *cache) keep(key string, generation int64, id *Identity, err error) (*Identity, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	c.keep(key, cached{generation, id})
-	return id, generation, nil
-}
-
-func (c *cache) keep(key string, e cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.entries) >= cacheLimit {
+	if _, ok := c.entries[key]; !ok && len(c.entries) >= cacheLimit {
 		for k := range c.entries {
 			delete(c.entries, k)
 			break
 		}
 	}
-	c.entries[key] = e
+	// Cloned: it may be a piece of a header, which would be kept whole.
+	c.entries[strings.Clone(key)] = cached{generation, id}
+	return id, generation, nil
+}
+
+// forget drops an entry, its secret with it, and reports whether there was one.
+func (c *cache) forget(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.entries[key]
+	delete(c.entries, key)
+	return ok
 }

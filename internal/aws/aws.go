@@ -2,8 +2,16 @@
 // names, principals, wire errors, tags, times and values that must not be shown.
 //
 // It holds words, not behaviour: no package here knows a service, a database or
-// the network. Its one invariant: a value of a Sensitive type never renders as
-// itself through fmt, slog or encoding/json; only the wire codec reveals it.
+// the network. Its one invariant: a value of a Sensitive type that fmt, slog or
+// encoding/json asks for its form shows a placeholder; only the wire codec
+// reveals it.
+//
+// They ask every value and every exported member, with one exception: package fmt
+// asks nobody below a value whose verb does not fit, and nobody in an unexported
+// field. The generated structures that hold sensitive members therefore have a
+// Format method of their own (see [FormatName]), and so has the call that carries
+// them. What is left: a sensitive value, or a structure that holds one, must not
+// stand in an unexported field of something that is printed.
 package aws
 
 import (

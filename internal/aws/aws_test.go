@@ -1,6 +1,8 @@
 package aws
 
 import (
+	"encoding/base32"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -41,6 +43,33 @@ func TestAccessKeyCarriesAccount(t *testing.T) {
 		if got, ok := AccessKeyAccount(bad); ok {
 			t.Errorf("AccessKeyAccount(%q) = %q", bad, got)
 		}
+	}
+}
+
+// The account in a key id is where the specification says: in the first six of
+// the ten bytes that its 16 letters stand for.
+func TestAccessKeyAccountAgainstBase32(t *testing.T) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	for range 20_000 {
+		id := LongTermKeyPrefix + RandomString(alphabet, 16)
+		raw, err := base32.StdEncoding.DecodeString(id[4:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := binary.BigEndian.Uint64(append([]byte{0, 0}, raw[:6]...)) & 0x7fffffffff80 >> 7
+		account, ok := AccessKeyAccount(id)
+		if want := fmt.Sprintf("%012d", n); ok != (len(want) == 12) || ok && account != want {
+			t.Fatalf("%s: %q, %v, want %s", id, account, ok, want)
+		}
+	}
+	good := LongTermKeyPrefix + "IOSFODNN7EXAMPLE"
+	for _, bad := range []string{"AKIX" + good[4:], "akia" + good[4:], good[:19], good + "A", good[:19] + "1", good[:19] + "=", good[:19] + "\n", good[:19] + "a", good[:18] + "é"} {
+		if account, ok := AccessKeyAccount(bad); ok {
+			t.Errorf("%q belongs to %s", bad, account)
+		}
+	}
+	if _, ok := AccessKeyAccount(TemporaryKeyPrefix + good[4:]); !ok {
+		t.Error("a temporary key belongs to nobody")
 	}
 }
 

@@ -2,10 +2,18 @@ package aws
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 )
 
 const redacted = "[redacted]"
+
+// FormatName is the body of a Format method for structures that hold sensitive
+// values: it prints the type's name and no member. Package fmt does not ask the
+// members when the verb does not fit what holds them (%s of a structure with a
+// pointer in it): it then prints by reflection, and blobs as they are. A
+// structure that answers for itself is asked before that.
+func FormatName(f fmt.State, name string) { _, _ = io.WriteString(f, name+"{"+redacted+"}") }
 
 // SensitiveString is a string that shows itself to nobody but the wire codec:
 // fmt, slog and encoding/json print "[redacted]". Convert with string(s) where

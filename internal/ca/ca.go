@@ -15,7 +15,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -158,15 +157,14 @@ func Files(cert, key string) (*Source, error) {
 }
 
 // Local serves the data directory's own certificate, made anew when it is about
-// to end or does not hold all hosts.
+// to end, does not hold all hosts or cannot be used.
 func Local(dir string, hosts []string, now time.Time) (*Source, error) {
 	s, err := Files(filepath.Join(dir, serverCertFile), filepath.Join(dir, serverKeyFile))
 	if err == nil && now.Before(s.loaded.Leaf.NotAfter.Add(-renewBefore)) && holds(s.loaded.Leaf, hosts) {
 		return s, nil
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
+	// Whatever is wrong with the pair is mended by a new one: it may be half a
+	// renewal that a crash has left.
 	if err := issue(dir, hosts, now); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ line is the record itself. Nothing is proven by reading; "verify" does that.`,
 	c.Flags().IntVarP(&last, "last", "n", 10, "begin with the last `N` records")
 	c.Flags().Uint64Var(&from, "from", 0, "begin with record `N`")
 	c.Flags().BoolVar(&once, "no-follow", false, "end with the last record")
-	c.MarkFlagsMutuallyExclusive("last", "from")
+	exclude(c, "last", "from")
 	return c
 }
 
@@ -132,14 +132,16 @@ func recordLine(e audit.Entry) string {
 		return fmt.Sprintf("%d  (not a record: %v)", e.Seq, err)
 	}
 	service := strings.TrimSuffix(r.EventSource, ".amazonaws.com")
-	who := r.UserIdentity.ARN
-	if who == "" {
-		who = r.UserIdentity.Type
+	var who []string
+	if id := r.UserIdentity; id.ARN != "" {
+		who = append(who, id.ARN)
+	} else if id.Type != "" {
+		who = append(who, id.Type)
 	}
 	if r.UserIdentity.InvokedBy != "" {
-		who += " via " + r.UserIdentity.InvokedBy
+		who = append(who, "via "+r.UserIdentity.InvokedBy)
 	}
-	line := fmt.Sprintf("%d  %s  %s:%s  %s", e.Seq, r.EventTime, service, r.EventName, who)
+	line := fmt.Sprintf("%d  %s  %s:%s  %s", e.Seq, r.EventTime, service, r.EventName, strings.Join(who, " "))
 	for _, resource := range r.Resources {
 		line += "  " + resource.ARN
 	}

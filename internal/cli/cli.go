@@ -106,8 +106,6 @@ To begin:
 		SilenceUsage:  true,
 	}
 	group(root)
-	// A command that only holds others is run with one of them, not by itself.
-	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{withHint(err, helpHint(c))}
 	})
@@ -133,6 +131,9 @@ To begin:
 // not one of them.
 func group(c *cobra.Command) *cobra.Command {
 	c.SuggestionsMinimumDistance = 2
+	// A usage template of our own would say it better, and link text/template with
+	// all that reflection keeps: 4 MB.
+	c.DisableFlagsInUseLine = true
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -165,6 +166,17 @@ func arguments(names ...string) cobra.PositionalArgs {
 			return usageError{withHint(fmt.Errorf("%s takes %s and no more arguments", c.CommandPath(), strings.Join(names, ", ")), helpHint(c))}
 		}
 		return nil
+	}
+}
+
+// exclude refuses two flags together. It goes before the check of arguments.
+func exclude(c *cobra.Command, one, other string) {
+	then := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		if c.Flags().Changed(one) && c.Flags().Changed(other) {
+			return usageError{withHint(fmt.Errorf("--%s and --%s exclude each other", one, other), helpHint(c))}
+		}
+		return then(c, args)
 	}
 }
 

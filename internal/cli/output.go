@@ -50,7 +50,9 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 func printFields(w io.Writer, fields [][2]string) error {
 	width := 0
 	for _, f := range fields {
-		width = max(width, len(f[0]))
+		if f[1] != "" {
+			width = max(width, len(f[0]))
+		}
 	}
 	for _, f := range fields {
 		if f[1] == "" {

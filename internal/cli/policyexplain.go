@@ -63,7 +63,7 @@ may be left out, or from flags. The status is 0 for a denial as well.`,
 	f.StringArrayVar(&q.session, "session", nil, "`FILE` with a session policy; may be repeated")
 	f.StringArrayVar(&q.context, "context", nil, "condition key as `KEY=VALUE`; repeated for one key it has several values")
 	for _, part := range []string{"principal", "action", "resource", "resource-account", "identity", "resource-policy", "boundary", "session", "context"} {
-		c.MarkFlagsMutuallyExclusive("file", part)
+		exclude(c, "file", part)
 	}
 	jsonFlag(c, &asJSON)
 	return c

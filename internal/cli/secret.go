@@ -68,8 +68,8 @@ func accessFlags(c *cobra.Command, env *Env) *access {
 	c.Flags().Lookup("data").Usage = "use the server that runs on `DIR`, as its admin"
 	jsonFlag(c, &a.asJSON)
 	c.Flags().Lookup("json").Usage = "print the answer as received"
-	c.MarkFlagsMutuallyExclusive("data", "endpoint")
-	c.MarkFlagsMutuallyExclusive("data", "profile")
+	exclude(c, "data", "endpoint")
+	exclude(c, "data", "profile")
 	c.PreRun = func(c *cobra.Command, _ []string) { a.dataGiven = c.Flags().Changed("data") }
 	return a
 }

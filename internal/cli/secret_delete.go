@@ -22,7 +22,7 @@ window and no way back.`,
 	a := accessFlags(c, env)
 	c.Flags().Int64Var(&days, "recovery-days", 0, "recovery window in `DAYS`, 7 to 30 (default 30)")
 	c.Flags().BoolVar(&force, "force", false, "delete for good, now")
-	c.MarkFlagsMutuallyExclusive("recovery-days", "force")
+	exclude(c, "recovery-days", "force")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		in := &secretsmanager.DeleteSecretInput{SecretId: &args[0]}
 		if c.Flags().Changed("recovery-days") {

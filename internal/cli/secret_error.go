@@ -60,6 +60,9 @@ func hintFor(code, message string) string {
 		if strings.Contains(message, "expired") || strings.Contains(message, "not yet current") || strings.Contains(code, "Expired") || strings.Contains(code, "Skewed") {
 			return "the clocks of this machine and of the server differ: set them"
 		}
+		if strings.Contains(message, "valid region") {
+			return "the server does not serve this region; \"strongroom status\" shows those it does"
+		}
 		return "the secret access key is not the one of this access key id, or a proxy changes requests on their way"
 	case "ExpiredTokenException", "ExpiredToken":
 		return "these credentials have ended; get new ones"
@@ -81,6 +84,8 @@ func connectionHint(err error) string {
 		return "this machine does not trust the server's certificate: set AWS_CA_BUNDLE to DATA/tls/ca.pem, as \"strongroom env\" does"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "the server speaks plain HTTP: use http:// in the endpoint"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the server hung up: does the endpoint say http:// where it speaks TLS?"
 	case errors.As(err, &name):
 		return "the name of the endpoint is not known: see --endpoint and AWS_ENDPOINT_URL"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):

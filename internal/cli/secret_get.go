@@ -30,7 +30,7 @@ terminal; --output writes any value to a file of mode 0600.`,
 	c.Flags().StringVar(&version, "version-id", "", "version `ID` to read (default the one labelled AWSCURRENT)")
 	c.Flags().StringVar(&stage, "stage", "", "staging `LABEL` to read, such as AWSPREVIOUS")
 	c.Flags().StringVarP(&output, "output", "o", "", "write the value to `FILE`, of mode 0600")
-	c.MarkFlagsMutuallyExclusive("output", "json")
+	exclude(c, "output", "json")
 	_ = c.MarkFlagFilename("output") // fails only for a flag that does not exist
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx := c.Context()

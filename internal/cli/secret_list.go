@@ -18,7 +18,8 @@ func newSecretList(env *Env) *cobra.Command {
 		Use:   "list",
 		Short: "List secrets",
 		Long: `List the secrets of the account in the region, all pages of them. A filter is
-KEY=VALUE with one of the keys ` + filterKeys(", ") + `.
+KEY=VALUE with one of the keys
+  ` + filterKeys(", ") + `.
 A value matches as a prefix of words, and "!" before it negates. Values of one
 key widen the list, different keys narrow it.`,
 		Example: `  strongroom secret list --filter name=prod/ --filter tag-key=team

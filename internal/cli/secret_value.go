@@ -78,10 +78,13 @@ func (v *value) bytes(ctx context.Context, env *Env, name string) ([]byte, error
 		return ask(ctx, tty, env, name)
 	}
 	b, err := readBounded(env.Stdin)
-	if err == nil && v.file == "" && !v.binary && utf8.Valid(b) {
-		b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if err != nil || v.file == "-" || v.binary || !utf8.Valid(b) {
+		return b, err
 	}
-	return b, err
+	if line, ok := bytes.CutSuffix(b, []byte("\r\n")); ok {
+		return line, nil
+	}
+	return bytes.TrimSuffix(b, []byte("\n")), nil
 }
 
 // readBounded reads two bytes more than a value may have: a line end that will

@@ -248,6 +248,9 @@ type CreateAccessKeyOutput struct {
 	AccessKey *AccessKey `json:"AccessKey,omitzero"`
 }
 
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (CreateAccessKeyOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "CreateAccessKeyOutput") }
+
 // Validate checks x against the model's constraints.
 func (x *CreateAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
@@ -472,6 +475,9 @@ type AccessKey struct {
 	SecretAccessKey *aws.SensitiveString `json:"SecretAccessKey,omitzero"`
 	CreateDate      *aws.Time            `json:"CreateDate,omitzero"`
 }
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (AccessKey) Format(f fmt.State, _ rune) { aws.FormatName(f, "AccessKey") }
 
 // AccessKeyMetadata is a structure of the API.
 type AccessKeyMetadata struct {

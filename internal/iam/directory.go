@@ -134,32 +134,51 @@ func (d *Directory) PrincipalExists(ctx context.Context, arn string) (bool, erro
 	if aws.ValidAccountID(arn) {
 		return d.accountExists(ctx, arn)
 	}
-	a, err := aws.ParseARN(arn)
-	if err != nil || a.Partition != aws.Partition || a.Service != "iam" || a.Region != "" || !aws.ValidAccountID(a.Account) {
-		return false, nil
-	}
-	if a.Resource == "root" {
+	if a, ok := entity(arn); ok && a.Resource == "root" {
 		return d.accountExists(ctx, a.Account)
 	}
-	rest, ok := strings.CutPrefix(a.Resource, "user/")
-	if !ok {
-		return false, nil
-	}
+	id, err := d.PrincipalID(ctx, arn)
+	return id != "", err
+}
+
+// entity reads the ARN of something that belongs to IAM.
+func entity(arn string) (a aws.ARN, ok bool) {
+	a, err := aws.ParseARN(arn)
+	return a, err == nil && a.Partition == aws.Partition && a.Service == "iam" && a.Region == "" && aws.ValidAccountID(a.Account)
+}
+
+// PrincipalID returns the unique id of the user that arn names, by which
+// policies are stored: "" when there is no such user.
+func (d *Directory) PrincipalID(ctx context.Context, arn string) (id string, err error) {
+	a, ok := entity(arn)
+	rest, isUser := strings.CutPrefix(a.Resource, "user/")
 	name := rest[strings.LastIndexByte(rest, '/')+1:]
-	if !validName(name, maxUserName) {
+	if !ok || !isUser || !validName(name, maxUserName) {
 		// A policy may say anything here, NUL characters included.
-		return false, nil
+		return "", nil
 	}
 	var u user
 	err = d.db.Read(ctx, func(tx store.Tx) (err error) {
 		u, err = getUser(tx, a.Account, name)
 		return err
 	})
-	if errors.Is(err, store.ErrNoRows) {
-		return false, nil
-	}
 	// Principal ARNs compare with case and path (iam-policy-evaluation.md 4).
-	return err == nil && u.arn() == arn, err
+	if errors.Is(err, store.ErrNoRows) || err == nil && u.arn() != arn {
+		return "", nil
+	}
+	return u.ID, err
+}
+
+// PrincipalARN returns the ARN of the user with a unique id, "" when it is gone.
+func (d *Directory) PrincipalARN(ctx context.Context, id string) (arn string, err error) {
+	u, err := scanUser(d.db.Get(ctx, `SELECT `+userColumns+` FROM iam_users WHERE id = $1`, id))
+	if errors.Is(err, store.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return u.arn(), nil
 }
 
 func (d *Directory) accountExists(ctx context.Context, account string) (bool, error) {

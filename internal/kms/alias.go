@@ -59,6 +59,25 @@ func (s *Service) CreateAlias(ctx context.Context, in *CreateAliasInput) (*Creat
 	return &CreateAliasOutput{}, err
 }
 
+// validAlias reports whether text can be an alias: the model's pattern behind the
+// prefix. Markers are somebody's text; not each of it may reach the store.
+func validAlias(text string) bool {
+	name, ok := strings.CutPrefix(text, aliasPrefix)
+	if !ok || len(text) > maxAlias {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '/' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxAlias is the length of an alias, prefix included (spec kms.md 6).
+const maxAlias = 256
+
 // checkAliasName says what the model's pattern does not (spec kms.md 6).
 func checkAliasName(name string) error {
 	switch {
@@ -82,7 +101,7 @@ func errAliasExists(a *alias) *aws.Error {
 // ListAliases lists the aliases of the account and region, or those of one of
 // its keys, in the order of their names.
 func (s *Service) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error) {
-	after, n, err := readPage(in.Marker, in.Limit, 50, 100, func(name string) bool { return strings.HasPrefix(name, aliasPrefix) })
+	after, n, err := readPage(in.Marker, in.Limit, 50, 100, validAlias)
 	if err != nil {
 		return nil, err
 	}

@@ -211,6 +211,9 @@ type DecryptOutput struct {
 	KeyMaterialId          *string            `json:"KeyMaterialId,omitzero"`
 }
 
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (DecryptOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "DecryptOutput") }
+
 // Validate checks x against the model's constraints.
 func (x *DecryptInput) Validate(v *wire.Validation) {
 	v.Blob(nil, "ciphertextBlob", x.CiphertextBlob, ruleCiphertextType)
@@ -288,6 +291,9 @@ type EncryptInput struct {
 	DryRun              *bool              `json:"DryRun,omitzero"`
 }
 
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (EncryptInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "EncryptInput") }
+
 // EncryptOutput is the output of Encrypt.
 type EncryptOutput struct {
 	CiphertextBlob      []byte  `json:"CiphertextBlob,omitzero"`
@@ -328,6 +334,9 @@ type GenerateDataKeyOutput struct {
 	CiphertextForRecipient []byte             `json:"CiphertextForRecipient,omitzero"`
 	KeyMaterialId          *string            `json:"KeyMaterialId,omitzero"`
 }
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (GenerateDataKeyOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "GenerateDataKeyOutput") }
 
 // Validate checks x against the model's constraints.
 func (x *GenerateDataKeyInput) Validate(v *wire.Validation) {

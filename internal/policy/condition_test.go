@@ -205,6 +205,8 @@ func TestMultivaluedKeys(t *testing.T) {
 		{"StringNotEquals", `"env"`, "x env", false},
 		{"StringNotEquals", `"env"`, "x y", true},
 		{"StringNotEquals", `"env"`, "", true},
+		{"StringNotEquals", `""`, "_ x", true},
+		{"StringEquals", `""`, "_", true},
 		{"Null", `"true"`, "", true},
 		{"Null", `"false"`, "x", true},
 	} {

@@ -40,7 +40,8 @@
 //     Dates of digits alone are epoch seconds, whatever their length.
 //   - A multivalued key without a set operator is read like ForAnyValue by
 //     positive and like ForAllValues by negated operators.
-//   - Empty strings are left out by ForAllValues only.
+//   - Empty strings are left out by ForAllValues and by what is read like it,
+//     and are values everywhere else.
 //   - Null takes neither IfExists nor a set operator.
 //   - "*" as a principal includes services and web identities.
 //   - NotPrincipal spares a federated user only when its own ARN, its user's

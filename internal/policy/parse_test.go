@@ -193,7 +193,7 @@ func TestPrincipalForms(t *testing.T) {
 		{"AWS", "*", Everyone, ""},
 		{"AWS", "111122223333", AccountPrincipal, ownAccount},
 		{"AWS", "arn:aws:iam::111122223333:root", AccountPrincipal, ownAccount},
-		{"AWS", "arn:aws-cn:iam::111122223333:root", AccountPrincipal, ownAccount},
+		{"AWS", "arn:aws-cn:iam::111122223333:root", InvalidPrincipal, ""},
 		{"AWS", "arn:aws:iam::111122223333:user/a/b/alice", UserPrincipal, ownAccount},
 		{"AWS", "arn:aws:iam::111122223333:role/app", RolePrincipal, ownAccount},
 		{"AWS", "arn:aws:sts::111122223333:assumed-role/app/s1", SessionPrincipal, ownAccount},

@@ -154,7 +154,9 @@ func parseAWSPrincipal(value string) (PrincipalKind, string) {
 		return InvalidPrincipal, ""
 	}
 	arn, ok := splitARN(value)
-	if !ok || arn[0] != "arn" || arn[1] == "" || arn[3] != "" || !isAccount(arn[4]) {
+	// Account numbers mean an account of their partition only, and there is one
+	// partition here: that of the forms in spec iam-policy-evaluation.md 4.
+	if !ok || arn[0] != "arn" || arn[1] != "aws" || arn[3] != "" || !isAccount(arn[4]) {
 		return InvalidPrincipal, ""
 	}
 	account, resource := arn[4], arn[5]

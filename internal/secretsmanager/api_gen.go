@@ -118,6 +118,11 @@ type BatchGetSecretValueOutput struct {
 	Errors       []APIErrorType     `json:"Errors,omitzero"`
 }
 
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (BatchGetSecretValueOutput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "BatchGetSecretValueOutput")
+}
+
 // Validate checks x against the model's constraints.
 func (x *BatchGetSecretValueInput) Validate(v *wire.Validation) {
 	wire.List(v, nil, "secretIdList", x.SecretIdList, ruleSecretIdListType)
@@ -145,6 +150,9 @@ type CreateSecretInput struct {
 	ForceOverwriteReplicaSecret *bool                `json:"ForceOverwriteReplicaSecret,omitzero"`
 	Type                        *string              `json:"Type,omitzero"`
 }
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (CreateSecretInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "CreateSecretInput") }
 
 // CreateSecretOutput is the output of CreateSecret.
 type CreateSecretOutput struct {
@@ -263,6 +271,11 @@ type GetRandomPasswordOutput struct {
 	RandomPassword *aws.SensitiveString `json:"RandomPassword,omitzero"`
 }
 
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (GetRandomPasswordOutput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "GetRandomPasswordOutput")
+}
+
 // Validate checks x against the model's constraints.
 func (x *GetRandomPasswordInput) Validate(v *wire.Validation) {
 	v.Int64(nil, "passwordLength", x.PasswordLength, rulePasswordLengthType)
@@ -304,6 +317,9 @@ type GetSecretValueOutput struct {
 	VersionStages []string             `json:"VersionStages,omitzero"`
 	CreatedDate   *aws.Time            `json:"CreatedDate,omitzero"`
 }
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (GetSecretValueOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "GetSecretValueOutput") }
 
 // Validate checks x against the model's constraints.
 func (x *GetSecretValueInput) Validate(v *wire.Validation) {
@@ -395,6 +411,9 @@ type PutSecretValueInput struct {
 	VersionStages      []string             `json:"VersionStages,omitzero"`
 	RotationToken      *aws.SensitiveString `json:"RotationToken,omitzero"`
 }
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (PutSecretValueInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "PutSecretValueInput") }
 
 // PutSecretValueOutput is the output of PutSecretValue.
 type PutSecretValueOutput struct {
@@ -547,6 +566,9 @@ type UpdateSecretInput struct {
 	Type               *string              `json:"Type,omitzero"`
 }
 
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (UpdateSecretInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "UpdateSecretInput") }
+
 // UpdateSecretOutput is the output of UpdateSecret.
 type UpdateSecretOutput struct {
 	ARN       *string `json:"ARN,omitzero"`
@@ -697,6 +719,9 @@ type SecretValueEntry struct {
 	VersionStages []string             `json:"VersionStages,omitzero"`
 	CreatedDate   *aws.Time            `json:"CreatedDate,omitzero"`
 }
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (SecretValueEntry) Format(f fmt.State, _ rune) { aws.FormatName(f, "SecretValueEntry") }
 
 // SecretVersionsListEntry is a structure of the API.
 type SecretVersionsListEntry struct {

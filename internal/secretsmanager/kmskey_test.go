@@ -271,4 +271,6 @@ func TestDefaultKey(t *testing.T) {
 	}
 }
 
-func isDefaultAlias(a kmstypes.AliasListEntry) bool { return *a.AliasName == "alias/aws/secretsmanager" }
+func isDefaultAlias(a kmstypes.AliasListEntry) bool {
+	return *a.AliasName == "alias/aws/secretsmanager"
+}

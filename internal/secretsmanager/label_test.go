@@ -93,3 +93,18 @@ func TestLabelLaws(t *testing.T) {
 		}
 	}
 }
+
+func TestLabelText(t *testing.T) {
+	for _, l := range []labels{
+		{}, {{"AWSCURRENT", "v1"}}, {{"AWSCURRENT", "v1"}, {"AWSPREVIOUS", "v2"}, {"a,b]['", "v3"}},
+		{{`quo"te`, `back\slash`}, {"<&>", "é\u2028"}}, {{"x", `"`}},
+	} {
+		got, err := decodeLabels(encodeLabels(l))
+		if err != nil || !slices.Equal(got, l) {
+			t.Errorf("%q: %v, %v", encodeLabels(l), got, err)
+		}
+	}
+	if _, err := decodeLabels(`[["a\`); err == nil {
+		t.Error("damaged labels were read")
+	}
+}

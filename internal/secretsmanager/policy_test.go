@@ -292,3 +292,8 @@ func TestPolicyLockout(t *testing.T) {
 	fails(t, ann.PutResourcePolicy, &sm.PutResourcePolicyInput{SecretId: new("s"), ResourcePolicy: new(publicRead)}, badParameter, msgLockout)
 	call(t, ann.PutResourcePolicy, &sm.PutResourcePolicyInput{SecretId: new("s"), ResourcePolicy: new(allowing(user(servertest.Account, "ann"), "secretsmanager:PutResourcePolicy"))})
 }
+
+func (w *world) deletePolicy(t testing.TB, name string) {
+	t.Helper()
+	call(t, w.IAM().DeleteUserPolicy, &iam.DeleteUserPolicyInput{UserName: &name, PolicyName: new("test")})
+}

@@ -210,6 +210,10 @@ func (s *Service) ReplicateSecretToRegions(ctx context.Context, in *ReplicateSec
 				// A region that is there already stays as it is, unless it failed.
 				return slices.ContainsFunc(held, func(h *replica) bool { return h.Region == a.Region && h.Status != replicaFailed })
 			})
+			if len(fresh) == 0 {
+				all = held
+				return nil
+			}
 			now.PrimaryRegion = now.Region
 			if err := saveSecretChanged(tx, now); err != nil {
 				return err
@@ -223,7 +227,7 @@ func (s *Service) ReplicateSecretToRegions(ctx context.Context, in *ReplicateSec
 		if err != nil {
 			return nil, err
 		}
-		return &ReplicateSecretToRegionsOutput{ARN: new(sec.arn()), ReplicationStatus: replicationStatus(all, nil)}, nil
+		return &ReplicateSecretToRegionsOutput{ARN: new(sec.arn()), ReplicationStatus: replicationStatus(all, s.replicaAccess(ctx, sec, all))}, nil
 	})
 }
 
@@ -246,6 +250,10 @@ func (s *Service) RemoveRegionsFromReplication(ctx context.Context, in *RemoveRe
 		}
 		var left []*replica
 		err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
+			held, err := listReplicas(tx, now)
+			if err != nil {
+				return err
+			}
 			for _, region := range in.RemoveReplicaRegions {
 				if err := removeReplicaSecret(tx, now, region); err != nil {
 					return err
@@ -254,8 +262,8 @@ func (s *Service) RemoveRegionsFromReplication(ctx context.Context, in *RemoveRe
 					return err
 				}
 			}
-			var err error
-			if left, err = listReplicas(tx, now); err != nil {
+			left, err = listReplicas(tx, now)
+			if err != nil || len(left) == len(held) {
 				return err
 			}
 			if len(left) == 0 {
@@ -266,7 +274,7 @@ func (s *Service) RemoveRegionsFromReplication(ctx context.Context, in *RemoveRe
 		if err != nil {
 			return nil, err
 		}
-		return &RemoveRegionsFromReplicationOutput{ARN: new(sec.arn()), ReplicationStatus: replicationStatus(left, nil)}, nil
+		return &RemoveRegionsFromReplicationOutput{ARN: new(sec.arn()), ReplicationStatus: replicationStatus(left, s.replicaAccess(ctx, sec, left))}, nil
 	})
 }
 

@@ -157,7 +157,8 @@ func (s *Service) createAgain(ctx context.Context, in *CreateSecretInput, sec *s
 	switch {
 	case errors.Is(err, store.ErrNoRows):
 		if !given && sec.CreateToken == token {
-			return &CreateSecretOutput{ARN: new(sec.arn()), Name: &sec.Name}, nil
+			out := &CreateSecretOutput{ARN: new(sec.arn()), Name: &sec.Name}
+			return out, s.addReplicaStatus(ctx, in, sec, out)
 		}
 		return nil, ErrResourceExists("The operation failed because the secret %s already exists.", sec.Name)
 	case err != nil:
@@ -168,7 +169,21 @@ func (s *Service) createAgain(ctx context.Context, in *CreateSecretInput, sec *s
 	if err := s.sameValue(ctx, sec, old, v); err != nil {
 		return nil, err
 	}
-	return &CreateSecretOutput{ARN: new(sec.arn()), Name: &sec.Name, VersionId: &old.ID}, nil
+	out := &CreateSecretOutput{ARN: new(sec.arn()), Name: &sec.Name, VersionId: &old.ID}
+	return out, s.addReplicaStatus(ctx, in, sec, out)
+}
+
+// addReplicaStatus completes the answer to a repeated request that asked for
+// replicas, so that it has the members of the first one.
+func (s *Service) addReplicaStatus(ctx context.Context, in *CreateSecretInput, sec *secret, out *CreateSecretOutput) error {
+	if len(in.AddReplicaRegions) == 0 {
+		return nil
+	}
+	replicas, err := s.replicasOf(ctx, sec)
+	if err == nil && len(replicas) > 0 {
+		out.ReplicationStatus = replicationStatus(replicas, s.replicaAccess(ctx, sec, replicas))
+	}
+	return err
 }
 
 // sameValue refuses a token that was used for another value.
@@ -224,6 +239,9 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 	}
 	var added *version
 	if given {
+		if err := s.ownOrCustomerKey(ctx, &next); err != nil {
+			return nil, err
+		}
 		// The value comes last: a token seen before ends the call, and by then
 		// nothing has been changed.
 		done, fresh, err := s.prepareVersion(ctx, &next, *in.ClientRequestToken, v)

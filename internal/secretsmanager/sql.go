@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/aws"
@@ -210,7 +211,17 @@ func encodeLabels(l labels) string {
 	return string(b)
 }
 
+// decodeLabels reads what encodeLabels wrote. Every read of a secret does, so the
+// usual text, without escapes, is cut at its quotes: all odd pieces are strings.
 func decodeLabels(text string) (labels, error) {
+	if !strings.Contains(text, `\`) {
+		pieces := strings.Split(text, `"`)
+		out := make(labels, 0, len(pieces)/4)
+		for i := 3; i < len(pieces); i += 4 {
+			out = append(out, label{pieces[i-2], pieces[i]})
+		}
+		return out, nil
+	}
 	var pairs [][2]string
 	if err := json.Unmarshal([]byte(text), &pairs); err != nil {
 		return nil, err

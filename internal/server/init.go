@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/strongroom/strongroom/internal/keyring"
 	"github.com/strongroom/strongroom/internal/seal"
 	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // What lies in a data directory besides the database and the certificates.
@@ -34,8 +36,10 @@ const (
 	SocketFile = "operator.sock"
 	// endpointFile holds the URL that the server was last reached at.
 	endpointFile = "endpoint"
-	// stateFile says which node this directory is; written last by Init.
+	// stateFile says which node this directory is; Init gives it its name last.
 	stateFile = "node.json"
+	// begunFile is what it is called until then.
+	begunFile = "node.json.begun"
 )
 
 // ErrInitialised means that the data directory is in use already.
@@ -58,9 +62,11 @@ type Credentials struct {
 	SecretAccessKey string `json:"secretAccessKey"`
 }
 
-func readState(dir string) (state, error) {
+func readState(dir string) (state, error) { return readStateFile(dir, stateFile) }
+
+func readStateFile(dir, name string) (state, error) {
 	var s state
-	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	b, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, ErrNotInitialised
 	}
@@ -68,7 +74,7 @@ func readState(dir string) (state, error) {
 		return s, err
 	}
 	if err := json.Unmarshal(b, &s); err != nil || s.Node == "" || !aws.ValidAccountID(s.Account) {
-		return s, fmt.Errorf("%s is damaged", stateFile)
+		return s, fmt.Errorf("%s is damaged", name)
 	}
 	return s, nil
 }
@@ -112,19 +118,21 @@ func ReadCredentials(dir string) (c Credentials, err error) {
 
 // Init makes a data directory: root key, keyring, certificates, configuration
 // file, the first account with its user admin and that user's key. A run that
-// was cut short is taken up by the next one; node.json, written last, marks a
-// finished one. account "" makes a random one.
+// was cut short, by kill -9 too, is taken up by the next one; node.json, which
+// gets its name last, marks a finished one. account "" makes a random one, or
+// takes up the one that was begun with.
 func Init(ctx context.Context, cfg config.Config, account string, log *slog.Logger) (creds Credentials, err error) {
 	if Initialised(cfg.Data) {
 		return creds, ErrInitialised
 	}
-	if account == "" {
-		account = aws.NewAccountID()
-	}
-	if !aws.ValidAccountID(account) {
+	if account != "" && !aws.ValidAccountID(account) {
 		return creds, fmt.Errorf("account id %q is not 12 digits", account)
 	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return creds, err
+	}
+	begun, again, err := begin(cfg.Data, account)
+	if err != nil {
 		return creds, err
 	}
 	if err := initKeys(ctx, cfg); err != nil {
@@ -138,17 +146,32 @@ func Init(ctx context.Context, cfg config.Config, account string, log *slog.Logg
 	if err := writeConfig(cfg); err != nil {
 		return creds, err
 	}
-	node := state{Node: "node-" + aws.RandomString("abcdefghijklmnopqrstuvwxyz0123456789", 8), Account: account}
-	if err := writeJSON(filepath.Join(cfg.Data, stateFile), node); err != nil {
+	if creds, err = initAccount(ctx, cfg, begun, again, log); err != nil {
 		return creds, err
 	}
-	defer func() {
-		if err != nil {
-			// Unfinished: the next Init goes on.
-			err = errors.Join(err, os.Remove(filepath.Join(cfg.Data, stateFile)))
+	if err := os.Rename(filepath.Join(cfg.Data, begunFile), filepath.Join(cfg.Data, stateFile)); err != nil {
+		return creds, err
+	}
+	return creds, syncDir(cfg.Data)
+}
+
+// begin chooses node and account and keeps them for the case that Init is cut
+// short; again says that it has been.
+func begin(dir, account string) (s state, again bool, err error) {
+	s, err = readStateFile(dir, begunFile)
+	switch {
+	case errors.Is(err, ErrNotInitialised):
+		if account == "" {
+			account = aws.NewAccountID()
 		}
-	}()
-	return initAccount(ctx, cfg, account, log)
+		s = state{Node: "node-" + aws.RandomString("abcdefghijklmnopqrstuvwxyz0123456789", 8), Account: account}
+		return s, false, writeJSON(filepath.Join(dir, begunFile), s)
+	case err != nil:
+		return s, false, err
+	case account != "" && account != s.Account:
+		return s, true, fmt.Errorf("an unfinished init of account %s is in %s: name that account, or remove the directory and begin anew", s.Account, dir)
+	}
+	return s, true, nil
 }
 
 // initKeys makes root key and keyring, or takes up those of an unfinished run.
@@ -180,17 +203,76 @@ func initKeys(ctx context.Context, cfg config.Config) error {
 
 // initAccount makes the first account through a whole server, so that it is
 // audited as every later one.
-func initAccount(ctx context.Context, cfg config.Config, account string, log *slog.Logger) (creds Credentials, err error) {
-	s, err := Open(ctx, Options{Config: cfg, Log: log})
+func initAccount(ctx context.Context, cfg config.Config, begun state, again bool, log *slog.Logger) (creds Credentials, err error) {
+	s, err := Open(ctx, Options{Config: cfg, Log: log, begun: begun})
 	if err != nil {
 		return creds, err
 	}
 	defer func() { err = errors.Join(err, s.Close(ctx)) }()
-	creds, err = s.CreateAccount(ctx, account, "main")
+	accounts, err := s.iam.ListAccounts(ctx)
+	if err != nil {
+		return creds, err
+	}
+	known := slices.ContainsFunc(accounts, func(a iam.Account) bool { return a.ID == begun.Account })
+	switch {
+	case !known:
+		creds, err = s.CreateAccount(ctx, begun.Account, "main")
+	case again:
+		if creds, err = ReadCredentials(cfg.Data); err == nil {
+			return creds, nil // Nothing was missing but the name of node.json.
+		}
+		creds, err = s.replaceAdminKey(ctx, begun.Account)
+	default:
+		// Somebody else's: not to be taken for our own by the next run.
+		err = fmt.Errorf("account %s is in the database already", begun.Account)
+		err = errors.Join(err, os.Remove(filepath.Join(cfg.Data, begunFile)))
+	}
 	if err != nil {
 		return creds, err
 	}
 	return creds, writeJSON(filepath.Join(cfg.Data, CredentialsFile), creds)
+}
+
+// replaceAdminKey makes a key for the admin of an account that a run of Init had
+// made before it was cut short, in place of the one whose secret went with it. It
+// does so as the account's root user, by the same operations as a client.
+func (s *Server) replaceAdminKey(ctx context.Context, account string) (creds Credentials, err error) {
+	ctx = wire.NewContext(ctx, &wire.Call{Region: s.config.Region, Principal: &aws.Principal{
+		Type: aws.PrincipalRoot, Account: account, ARN: aws.RootARN(account), UserID: account,
+	}})
+	var held struct {
+		AccessKeyMetadata []struct{ AccessKeyId string }
+	}
+	if err := s.asRoot(ctx, "ListAccessKeys", map[string]string{"UserName": iam.AdminName}, &held); err != nil {
+		return creds, err
+	}
+	for _, k := range held.AccessKeyMetadata {
+		if err := s.asRoot(ctx, "DeleteAccessKey", map[string]string{"UserName": iam.AdminName, "AccessKeyId": k.AccessKeyId}, nil); err != nil {
+			return creds, err
+		}
+	}
+	var made struct {
+		AccessKey struct{ AccessKeyId, SecretAccessKey string }
+	}
+	if err := s.asRoot(ctx, "CreateAccessKey", map[string]string{"UserName": iam.AdminName}, &made); err != nil {
+		return creds, err
+	}
+	return Credentials{Account: account, User: iam.AdminName, AccessKeyID: made.AccessKey.AccessKeyId, SecretAccessKey: made.AccessKey.SecretAccessKey}, nil
+}
+
+// asRoot performs an operation of IAM as the principal in ctx.
+func (s *Server) asRoot(ctx context.Context, operation string, in map[string]string, out any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	if b, err = s.registry.Invoke(ctx, iam.API.Name, operation, b); err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(b, out)
 }
 
 // CreateAccount makes an account with its first admin.
@@ -214,15 +296,10 @@ func writeConfig(cfg config.Config) error {
 	if d := config.Default(); cfg.Listen != d.Listen {
 		text += fmt.Sprintf("listen: %q\n", cfg.Listen)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err // Written by an earlier run, or by the operator before us.
 	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return writeFile(path, []byte(text))
 }
 
 func join(regions []string) string {
@@ -236,20 +313,34 @@ func join(regions []string) string {
 	return out
 }
 
-// writeJSON writes a 0600 file so that it is there whole or not at all.
+// writeJSON writes v as writeFile does.
 func writeJSON(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
+	return writeFile(path, append(b, '\n'))
+}
+
+// writeFile writes a 0600 file so that it is there whole or not at all.
+func writeFile(path string, b []byte) error {
 	temp := path + ".new"
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -66,7 +66,7 @@ type Status struct {
 // Status describes the server and warns of what weakens it.
 func (s *Server) Status() Status {
 	st, _ := readState(s.config.Data) // Open has read it
-	out := Status{Account: st.Account, Node: st.Node, Engine: s.db.Engine(), Listen: s.config.URL(), Regions: s.config.Regions,
+	out := Status{Account: st.Account, Node: st.Node, Engine: s.db.Engine(), Listen: Endpoint(s.config), Regions: s.config.Regions,
 		Warnings: Warnings(s.config.InsecureHTTP)}
 	out.Audit.Durability, out.Audit.Lost = s.config.Audit.Durability, s.audit.Recovered().Lost()
 	if out.Audit.Lost {

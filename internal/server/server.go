@@ -42,6 +42,9 @@ type Options struct {
 	// ManualJobs keeps Serve from starting the jobs: a test that needs to know
 	// when they ran calls RunJobsOnce itself.
 	ManualJobs bool
+
+	// begun is what Init knows of the node before there is a node.json.
+	begun state
 }
 
 // Server is an open deployment: its store, its services, and the handler of the
@@ -76,33 +79,35 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}()
 	root, err := seal.OpenFile(filepath.Join(o.Config.Data, RootKeyFile))
 	if err != nil {
-		return nil, fmt.Errorf("open root key: %w", err)
+		return nil, err
 	}
 	s.db, err = store.Open(ctx, store.Config{
 		Dir: o.Config.Data, URL: o.Config.Database, Now: o.Now, Log: o.Log,
 		Audit: func(ctx context.Context, tx store.Tx) error { return s.audit.Intent(ctx, tx) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err
 	}
 	s.keys, err = keyring.Open(ctx, keyring.SQL{Read: s.db.Read, Change: s.db.Write}, root, s.now)
 	if err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
-	}
-	state, err := readState(o.Config.Data)
-	if err != nil {
 		return nil, err
+	}
+	node := o.begun
+	if node == (state{}) {
+		if node, err = readState(o.Config.Data); err != nil {
+			return nil, err
+		}
 	}
 	durability := audit.Written
 	if o.Config.Audit.Durability == "synced" {
 		durability = audit.Synced
 	}
 	s.audit, err = audit.Open(ctx, audit.Config{
-		Dir: filepath.Join(o.Config.Data, AuditDir), Node: state.Node, Account: state.Account, Store: s.db, Sealer: s.keys,
+		Dir: filepath.Join(o.Config.Data, AuditDir), Node: node.Node, Account: node.Account, Store: s.db, Sealer: s.keys,
 		SegmentSize: o.Config.Audit.SegmentSize, Durability: durability, Now: o.Now, Log: o.Log, Fault: o.Fault,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open audit log: %w", err)
+		return nil, err
 	}
 	s.join()
 	return s, nil

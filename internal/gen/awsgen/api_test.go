@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -382,4 +383,38 @@ func TestConcurrentCalls(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestSensitiveMembersNeverPrint puts a blob and a text where package fmt does not
+// ask them for their form: below a pointer whose verb does not fit.
+func TestSensitiveMembersNeverPrint(t *testing.T) {
+	const value = "hunter2-canary"
+	text := new(aws.SensitiveString(value))
+	put := secretsmanager.PutSecretValueInput{SecretId: new("a"), SecretString: text, SecretBinary: aws.SensitiveBytes(value)}
+	batch := secretsmanager.BatchGetSecretValueOutput{SecretValues: []secretsmanager.SecretValueEntry{{SecretString: text, SecretBinary: aws.SensitiveBytes(value)}}}
+	key := iam.CreateAccessKeyOutput{AccessKey: &iam.AccessKey{SecretAccessKey: text}}
+	encrypt := kms.EncryptInput{Plaintext: aws.SensitiveBytes(value)}
+	for _, v := range []any{
+		put, &put, &batch, batch.SecretValues, &key, &encrypt,
+		struct {
+			P *secretsmanager.PutSecretValueInput
+		}{&put},
+		&struct {
+			V secretsmanager.PutSecretValueInput
+		}{put},
+		struct {
+			N *int
+			P any
+		}{new(int), &encrypt},
+		[]*kms.EncryptInput{&encrypt}, map[string]any{"x": &batch}, []any{&put, batch, &key},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%c", "%!", "%e", "%U"} {
+			out := fmt.Sprintf(verb, v) + fmt.Sprintf("%*d "+verb, v, v)
+			for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), "104 117 110", "'h' 'u'", "U+0068"} {
+				if strings.Contains(out, form) {
+					t.Errorf("%s of %T shows %q", verb, v, form)
+				}
+			}
+		}
+	}
 }

@@ -59,7 +59,36 @@ func (g *generator) structure(name, comment string, r *ref) error {
 		g.p("%s %s `json:%q`", m.name, t, m.name+",omitzero")
 	}
 	g.p("}\n")
+	if g.holdsSensitive(r.Shape, nil) {
+		g.p("// Format prints the name alone, whatever the verb: see [aws.FormatName].")
+		g.p("func (%s) Format(f fmt.State, _ rune) { aws.FormatName(f, %q) }\n", name, name)
+	}
 	return nil
+}
+
+// holdsSensitive reports whether values of a shape hold sensitive ones, at any
+// depth. above are the shapes that led here, for those that hold themselves.
+func (g *generator) holdsSensitive(name string, above []string) bool {
+	if slices.Contains(above, name) {
+		return false
+	}
+	s, above := g.model.Shapes[name], append(above, name)
+	if s.Sensitive {
+		return true
+	}
+	switch s.Type {
+	case "structure":
+		for _, m := range s.Members {
+			if g.holdsSensitive(m.ref.Shape, above) {
+				return true
+			}
+		}
+	case "list":
+		return g.holdsSensitive(s.Member.Shape, above)
+	case "map":
+		return g.holdsSensitive(s.Value.Shape, above)
+	}
+	return false
 }
 
 // memberType is the type of a member: nil or a nil pointer is absent.

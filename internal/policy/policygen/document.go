@@ -310,7 +310,7 @@ func (g generator) principalElement(every bool) any {
 		return one(g, []string{
 			account, rootOf(account), userIn(account, one(g, users)).ARN, sessionIn(account, one(g, roles), "s1").ARN,
 			sessionIn(account, one(g, roles), "s1").RoleARN, "arn:aws:sts::" + account + ":federated-user/" + one(g, federatedNames),
-			one(g, uniqueIDs), "*",
+			one(g, uniqueIDs), "arn:aws-cn:iam::" + account + ":root", "*",
 		})
 	}
 	switch n := g.r.IntN(100); {

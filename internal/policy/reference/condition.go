@@ -50,7 +50,16 @@ func conditionHolds(q request, p policy, name, key string, values any) bool {
 		return op.negated // §5.1, column "Key missing"
 	}
 
-	switch op.qualifier {
+	// §5.2: no qualifier on a multivalued key is like ForAnyValue for positive
+	// operators and like ForAllValues for negated ones.
+	qualifier := op.qualifier
+	if qualifier == "" && value.Multivalued {
+		qualifier = "ForAnyValue"
+		if op.negated {
+			qualifier = "ForAllValues"
+		}
+	}
+	switch qualifier {
 	case "ForAllValues":
 		for _, r := range value.Strings {
 			if r == "" { // §5.2: counts as null
@@ -69,23 +78,7 @@ func conditionHolds(q request, p policy, name, key string, values any) bool {
 		}
 		return false
 	}
-	// §5.2: no qualifier on a multivalued key is like ForAnyValue for positive
-	// operators and like ForAllValues for negated ones. On a single value the
-	// two are the same.
-	if op.negated {
-		for _, r := range value.Strings {
-			if !valueHolds(q, p, op, r, wanted) {
-				return false
-			}
-		}
-		return true
-	}
-	for _, r := range value.Strings {
-		if valueHolds(q, p, op, r, wanted) {
-			return true
-		}
-	}
-	return false
+	return valueHolds(q, p, op, value.Strings[0], wanted)
 }
 
 // valueHolds is M(r) of §5.2: §5 rule 2 makes the policy values an OR for

@@ -240,6 +240,9 @@ func TestMultivaluedKeys(t *testing.T) {
 		{"unqualified positive is any", "StringEquals", `"a"`, multi("x", "a"), true},
 		{"unqualified negated is all", "StringNotEquals", `"a"`, multi("x", "a"), false},
 		{"unqualified negated, all differ", "StringNotEquals", `"a"`, multi("x", "y"), true},
+		{"unqualified negated, empty string counts as null", "StringNotEquals", `""`, multi("", "x"), true},
+		{"unqualified negated, empty single value is a value", "StringNotEquals", `""`, reference.Single(""), false},
+		{"unqualified positive, empty string is a value", "StringEquals", `""`, multi(""), true},
 		{"present set is not null", "Null", `"false"`, multi("a"), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -87,7 +87,8 @@
 //   - A negated operator is the plain negation of its counterpart, so a value
 //     that cannot be parsed differs from everything.
 //   - An empty multivalued key is a missing key for every operator. An empty
-//     string is a value, except that ForAllValues skips it.
+//     string is a value, except that ForAllValues skips it, and so do negated
+//     operators without a qualifier on a multivalued key, which are like it.
 //   - Numbers are a sign and digits with a point anywhere among them, compared
 //     exactly. Exponents and spaces cannot be parsed.
 //   - Dates of digits only are epoch seconds, also when they look like a year; a

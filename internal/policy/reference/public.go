@@ -27,10 +27,10 @@ func Public(text json.RawMessage) (bool, error) {
 // fixedForms are the principals of §11 rule 1, as §4 writes them.
 var fixedForms = []*regexp.Regexp{
 	regexp.MustCompile(`^\d{12}$`),
-	regexp.MustCompile(`^arn:[^:]+:iam::\d{12}:root$`),
-	regexp.MustCompile(`^arn:[^:]+:iam::\d{12}:(user|role)/(.*[^/])$`),
-	regexp.MustCompile(`^arn:[^:]+:sts::\d{12}:assumed-role/[^/]+/[^/]+$`),
-	regexp.MustCompile(`^arn:[^:]+:sts::\d{12}:federated-user/[^/]+$`),
+	regexp.MustCompile(`^arn:aws:iam::\d{12}:root$`),
+	regexp.MustCompile(`^arn:aws:iam::\d{12}:(user|role)/(.*[^/])$`),
+	regexp.MustCompile(`^arn:aws:sts::\d{12}:assumed-role/[^/]+/[^/]+$`),
+	regexp.MustCompile(`^arn:aws:sts::\d{12}:federated-user/[^/]+$`),
 	regexp.MustCompile(`^(AIDA|AROA)[A-Z0-9]{12,124}$`),
 }
 

@@ -113,12 +113,14 @@ type process struct {
 // place is where a deployment keeps its data.
 type place struct{ dir, url string }
 
-// initialised makes a deployment.
+// initialised makes a deployment, in a process of its own: another parallel test
+// that starts a process just now would, for a moment, have a copy of every lock
+// that this one holds.
 func initialised(t *testing.T, url string) place {
 	t.Helper()
 	p := newPlace(t, url)
-	if _, err := server.Init(t.Context(), configuration(p.dir, p.url), servertest.Account, quiet()); err != nil {
-		t.Fatal(err)
+	if out, err := p.command(t, "init").CombinedOutput(); err != nil {
+		t.Fatalf("init: %v: %s", err, out)
 	}
 	return p
 }
@@ -160,7 +162,8 @@ func (p place) start(t *testing.T) *process {
 	}
 	t.Cleanup(func() { c.kill(t) })
 	if !c.out.Scan() || !strings.HasPrefix(c.out.Text(), "ready ") {
-		t.Fatalf("the server does not start: %s %s", c.out.Text(), c.err)
+		err := c.wait()
+		t.Fatalf("the server does not start: %s %v %s", c.out.Text(), err, c.err)
 	}
 	admin, err := server.ReadCredentials(p.dir)
 	if err != nil {

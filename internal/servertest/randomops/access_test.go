@@ -162,10 +162,10 @@ var (
 	defaultAlias = "alias/aws/secretsmanager"
 )
 
-// resolveKey finds the key that a KmsKeyId means to a caller in a region (kms.md
-// 2); nil without an error is the default key.
-func (m *model) resolveKey(who int, region, id string) (*key, answer) {
-	account := principals[who].account
+// resolveKey finds the key that a KmsKeyId means in an account and region (kms.md
+// 2); nil without an error is the default key. The account is the secret's: the
+// text is kept, and has to mean the same whoever writes next (not specified).
+func (m *model) resolveKey(account, region, id string) (*key, answer) {
 	for _, k := range m.keys {
 		if k.region != region {
 			continue
@@ -227,16 +227,16 @@ func (m *model) open(who int, s *secret, v *version) answer {
 }
 
 // validateKey is done when a key is set or changed: GenerateDataKey and Decrypt
-// (13.2). A key is also resolved here, in the words of the caller.
+// (13.2).
 func (m *model) validateKey(o op, s *secret, id string) (*key, answer) {
-	k, a := m.resolveKey(o.who, s.region, id)
-	if a.code != "" || k == nil {
+	k, a := m.resolveKey(s.account, s.region, id)
+	if a.code != "" {
 		return k, a
 	}
 	if !m.mayUse(o.who, "GenerateDataKey", k, s.account) || !m.mayUse(o.who, "Decrypt", k, s.account) {
 		return k, errKMS
 	}
-	if k.disabled {
+	if k != nil && k.disabled {
 		return k, errEncrypt
 	}
 	return k, answer{}

@@ -34,6 +34,7 @@ type limits struct{ versions, labels, tags int }
 type secret struct {
 	account, region, name, suffix string
 	description                   string
+	token                         string // of CreateSecret
 	key                           string // KmsKeyId as given, "" for the default key
 	created, changed              time.Time
 	accessed                      time.Time // day
@@ -62,6 +63,7 @@ type replica struct {
 	status, message string
 	force           bool
 	by              int // who asked for it
+	due             bool
 }
 
 type key struct {
@@ -260,13 +262,11 @@ func (m *model) touch(s *secret) {
 	s.follow()
 }
 
-// follow lets the replicas copy the change; meanwhile they are InProgress (not
-// specified). A failed one waits until it is asked for again (6).
+// follow lets the replicas copy the change; meanwhile they are InProgress, also
+// those that failed before (neither is specified).
 func (s *secret) follow() {
 	for _, r := range s.replicas {
-		if r.status != "Failed" {
-			r.status, r.message = "InProgress", ""
-		}
+		r.status, r.message, r.due = "InProgress", "", true
 	}
 }
 

@@ -1,7 +1,9 @@
 package randomops
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 )
 
 // wrongRegions are the regions that cannot hold a replica (6).
@@ -21,39 +23,54 @@ func (s *secret) regions() (names []string) {
 	return names
 }
 
-func (s *secret) replicationStatus() []object {
+func (m *model) replicationStatus(s *secret) []object {
 	list := []object{}
 	for _, r := range s.replicas {
-		e := object{"Region": r.region, "KmsKeyId": r.key, "Status": r.status, "StatusMessage": r.message}
+		e := object{"Region": r.region, "KmsKeyId": cmp.Or(r.key, defaultAlias), "Status": r.status, "StatusMessage": r.message}
 		if r.message == "" {
 			delete(e, "StatusMessage")
+		}
+		if c := m.copyOf(s, r.region); c != nil && !c.accessed.IsZero() {
+			e["LastAccessedDate"] = seconds(c.accessed)
 		}
 		list = append(list, e)
 	}
 	return list
 }
 
-// addRegions starts replication (6); the copies are made by the jobs.
+// addRegions starts replication (6); the copies are made by the jobs. The caller's
+// rights on both keys are tried at once and show in the status.
 func (m *model) addRegions(o op, s *secret) {
+	var fresh []*replica
 	for _, add := range o.objects("AddReplicaRegions") {
 		region, _ := add["Region"].(string)
 		keyID, _ := add["KmsKeyId"].(string)
-		if keyID == "" {
-			keyID = defaultAlias
+		if i := slices.IndexFunc(s.replicas, func(r *replica) bool { return r.region == region }); i >= 0 {
+			if s.replicas[i].status != "Failed" {
+				continue // already there: nothing
+			}
+			s.replicas = slices.Delete(s.replicas, i, i+1)
 		}
-		i := slices.IndexFunc(s.replicas, func(r *replica) bool { return r.region == region })
-		if i >= 0 && s.replicas[i].status != "Failed" {
-			continue // already there: nothing
+		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who, due: true}
+		target := &secret{account: s.account, region: region}
+		if !m.mayReplicate(o, s, s.key) || !m.mayReplicate(o, target, keyID) {
+			r.status, r.message = "Failed", anything
 		}
-		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who}
-		if i >= 0 {
-			s.replicas[i] = r
-		} else {
-			s.replicas = append(s.replicas, r)
-		}
-		s.primary = s.region
-		m.touch(s)
+		fresh = append(fresh, r)
 	}
+	if len(fresh) == 0 {
+		return
+	}
+	m.touch(s)
+	s.replicas = append(s.replicas, fresh...)
+	slices.SortFunc(s.replicas, func(a, b *replica) int { return strings.Compare(a.region, b.region) })
+	s.primary = s.region
+}
+
+// mayReplicate says whether a caller may encrypt and decrypt with a secret's key.
+func (m *model) mayReplicate(o op, s *secret, id string) bool {
+	_, a := m.validateKey(o, s, id)
+	return a.code == ""
 }
 
 // replicate is ReplicateSecretToRegions (6).
@@ -66,7 +83,7 @@ func (m *model) replicate(o op) answer {
 		return a
 	}
 	m.addRegions(o, s)
-	return ok(object{"ARN": s.arn(), "ReplicationStatus": s.replicationStatus()})
+	return ok(object{"ARN": s.arn(), "ReplicationStatus": m.replicationStatus(s)})
 }
 
 // removeRegions is RemoveRegionsFromReplication: the copies go at once (6).
@@ -76,12 +93,16 @@ func (m *model) removeRegions(o op) answer {
 		return a
 	}
 	for _, region := range o.texts("RemoveReplicaRegions") {
+		if !slices.Contains(s.regions(), region) {
+			continue // not an error
+		}
 		if c := m.copyOf(s, region); c != nil {
 			m.drop(c)
 		}
 		m.unlink(s, region)
+		m.touch(s)
 	}
-	return ok(object{"ARN": s.arn(), "ReplicationStatus": s.replicationStatus()})
+	return ok(object{"ARN": s.arn(), "ReplicationStatus": m.replicationStatus(s)})
 }
 
 // copyOf is the replica of s in a region.
@@ -118,6 +139,7 @@ func (m *model) stopReplication(o op) answer {
 		m.unlink(p, s.region)
 	}
 	s.primary = ""
+	m.touch(s)
 	return ok(object{"ARN": s.arn()})
 }
 
@@ -126,7 +148,8 @@ func (m *model) stopReplication(o op) answer {
 func (m *model) jobs() answer {
 	for _, s := range slices.Clone(m.secrets) {
 		for _, r := range s.replicas {
-			if r.status == "InProgress" {
+			if r.due {
+				r.due = false
 				m.copyTo(s, r)
 			}
 		}
@@ -143,7 +166,7 @@ func (m *model) copyTo(s *secret, r *replica) {
 	have := m.byName(s.account, r.region, s.name)
 	if have != nil && m.copyOf(s, r.region) == nil {
 		if !r.force {
-			failed("Secret with this name already exists in this region")
+			failed(anything) // two texts are known, neither confirmed
 			return
 		}
 		m.drop(have)
@@ -153,7 +176,7 @@ func (m *model) copyTo(s *secret, r *replica) {
 	if c == nil {
 		c = &secret{account: s.account, region: r.region, name: s.name, suffix: s.suffix, created: m.clock.t, primary: s.region, key: r.key}
 	}
-	k, a := m.resolveKey(r.by, r.region, c.key)
+	k, a := m.resolveKey(c.account, c.region, c.key)
 	if a.code != "" {
 		failed(anything)
 		return

@@ -69,7 +69,7 @@ func (m *model) create(o op) answer {
 		return m.createAgain(o, s)
 	}
 	s := &secret{account: account, region: o.region, name: name, description: o.text("Description"), key: o.text("KmsKeyId"),
-		created: m.clock.t, changed: m.clock.t}
+		token: token, created: m.clock.t, changed: m.clock.t}
 	k, a := m.validateKey(o, s, s.key)
 	if a.code != "" {
 		return a
@@ -84,16 +84,16 @@ func (m *model) create(o op) answer {
 	s.suffix = suffix(o)
 	m.secrets = append(m.secrets, s)
 	m.addRegions(o, s)
-	return ok(created(o, s))
+	return ok(m.created(o, s))
 }
 
-func created(o op, s *secret) object {
+func (m *model) created(o op, s *secret) object {
 	b := named(s)
 	if given(o) != "" {
 		b["VersionId"] = o.text("ClientRequestToken")
 	}
-	if o.has("AddReplicaRegions") {
-		b["ReplicationStatus"] = s.replicationStatus()
+	if o.has("AddReplicaRegions") && len(s.replicas) > 0 {
+		b["ReplicationStatus"] = m.replicationStatus(s)
 	}
 	return b
 }
@@ -104,11 +104,12 @@ func (m *model) createAgain(o op, s *secret) answer {
 		return fail("InvalidRequestException", "You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
 	v := s.version(o.text("ClientRequestToken"))
-	if v == nil {
-		return fail("ResourceExistsException", "The operation failed because the secret %s already exists.", s.name)
+	if v == nil && given(o) == "" && s.token == o.text("ClientRequestToken") {
+		return ok(m.created(o, s))
 	}
-	if given(o) == "" {
-		return errReused(v.id, s)
+	// A token in use, but by a version and now without a value: not specified.
+	if v == nil || given(o) == "" {
+		return fail("ResourceExistsException", "The operation failed because the secret %s already exists.", s.name)
 	}
 	if a := m.open(o.who, s, v); a.code != "" {
 		return a
@@ -116,7 +117,7 @@ func (m *model) createAgain(o op, s *secret) answer {
 	if v.value != given(o) {
 		return errReused(v.id, s)
 	}
-	return ok(created(o, s))
+	return ok(m.created(o, s))
 }
 
 // put is 2.4.
@@ -155,10 +156,14 @@ func (m *model) newVersion(o op, s *secret, keyID string, stages []string) (*ver
 		}
 		return v, answer{}
 	}
-	k, a := m.keyOf(s, keyID)
+	k, a := m.resolveKey(s.account, s.region, keyID)
 	if a.code != "" {
 		return nil, a
 	}
+	if a := m.seal(o.who, s, k); a.code != "" {
+		return nil, a
+	}
+	// Quotas are met last: what 2.2 calls content does not name them.
 	after := s.plan(token, stages)
 	if total(after) > m.limits.labels {
 		return nil, fail("LimitExceededException", anything)
@@ -166,27 +171,11 @@ func (m *model) newVersion(o op, s *secret, keyID string, stages []string) (*ver
 	if a := m.makeRoom(s, after); a.code != "" {
 		return nil, a
 	}
-	if a := m.seal(o.who, s, k); a.code != "" {
-		return nil, a
-	}
 	v := &version{id: token, value: given(o), created: m.clock.t, key: k}
 	s.versions = append(s.versions, v)
 	s.relabel(after)
 	m.touch(s)
 	return v, answer{}
-}
-
-// keyOf is the key a secret's stored KmsKeyId means.
-func (m *model) keyOf(s *secret, id string) (*key, answer) {
-	return m.resolveKey(ownerOf(s), s.region, id)
-}
-
-// ownerOf is the admin of the secret's account.
-func ownerOf(s *secret) int {
-	if s.account == accountB {
-		return outsider
-	}
-	return admin
 }
 
 // plan says which labels every version has once version id has joined (3.2).
@@ -262,13 +251,13 @@ func (m *model) update(o op) answer {
 	if a.code != "" {
 		return a
 	}
-	if s.isReplica() && (value || o.has("Description")) { // 6: only the key
+	if s.isReplica() && (value || o.has("Description") || !o.has("KmsKeyId")) { // 6: only the key
 		return errReplica
 	}
-	keyID := s.key
+	keyID, moveTo := s.key, (*key)(nil)
 	if o.has("KmsKeyId") {
 		keyID = o.text("KmsKeyId")
-		if a := m.rekey(o, s, keyID); a.code != "" {
+		if moveTo, a = m.validateKey(o, s, keyID); a.code != "" {
 			return a
 		}
 	}
@@ -281,7 +270,7 @@ func (m *model) update(o op) answer {
 		b["VersionId"] = v.id
 	}
 	if o.has("KmsKeyId") {
-		m.reencrypt(s, keyID)
+		m.reencrypt(o.who, s, keyID, moveTo)
 	}
 	if o.has("Description") {
 		s.description = o.text("Description")
@@ -290,36 +279,17 @@ func (m *model) update(o op) answer {
 	return ok(b)
 }
 
-// rekey checks that the caller may move the secret to another key (13.3).
-func (m *model) rekey(o op, s *secret, id string) answer {
-	k, a := m.validateKey(o, s, id)
-	if a.code != "" {
-		return a
-	}
-	for _, v := range s.versions {
-		if !moved(v) || v.key == k {
-			continue
-		}
-		if a := m.open(o.who, s, v); a.code != "" {
-			return a
-		}
-		if a := m.seal(o.who, s, k); a.code != "" {
-			return a
-		}
-	}
-	return answer{}
-}
-
 // moved says whether a version moves to a new key: those with AWS's labels.
 func moved(v *version) bool {
 	return slices.ContainsFunc(v.stages, func(l string) bool { return l == current || l == pending || l == previous })
 }
 
-func (m *model) reencrypt(s *secret, id string) {
-	k, _ := m.keyOf(s, id)
+// reencrypt moves a secret to another key (13.3). What the caller can't open stays
+// under the old one; the specification says so only of kms:Encrypt.
+func (m *model) reencrypt(who int, s *secret, id string, k *key) {
 	s.key = id
 	for _, v := range s.versions {
-		if moved(v) {
+		if moved(v) && m.open(who, s, v).code == "" && m.mayUse(who, "Encrypt", k, s.account) {
 			v.key = k
 		}
 	}
@@ -374,7 +344,7 @@ func (m *model) describe(o op) answer {
 	}
 	b := s.members()
 	if len(s.replicas) > 0 {
-		b["ReplicationStatus"] = s.replicationStatus()
+		b["ReplicationStatus"] = m.replicationStatus(s)
 	}
 	if labels := s.labels(); len(labels) > 0 {
 		b["VersionIdsToStages"] = labels

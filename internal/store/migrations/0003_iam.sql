@@ -22,6 +22,8 @@ CREATE TABLE iam_users (
 );
 CREATE UNIQUE INDEX iam_users_name ON iam_users (account, name_fold);
 CREATE UNIQUE INDEX iam_users_id ON iam_users (account, id);
+-- Resource policies name users by their id alone.
+CREATE INDEX iam_users_entity ON iam_users (id);
 
 CREATE TABLE iam_access_keys (
     account    TEXT   NOT NULL,
