@@ -44,7 +44,8 @@ type Config struct {
 	Operations string `yaml:"operations"`
 	// Database is a postgres:// URL; empty means SQLite in the data directory.
 	Database string `yaml:"database,omitempty"`
-	// DatabaseFile is a file that holds the URL, for URLs with a password.
+	// DatabaseFile is a file that holds the URL, for URLs with a password. A
+	// relative path begins in the data directory.
 	DatabaseFile string `yaml:"database_file,omitempty"`
 	// Region is the default region, Regions are all that are served.
 	Region  string   `yaml:"region"`
@@ -146,7 +147,11 @@ func Load(data string, getenv func(string) string, flags func(*Config)) (Config,
 		flags(&c)
 	}
 	if c.Database == "" && c.DatabaseFile != "" {
-		b, err := os.ReadFile(c.DatabaseFile)
+		path := c.DatabaseFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(data, path)
+		}
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return c, &Mistake{Key: "database_file", Text: err.Error(), File: path, Line: lineOf(src, "database_file")}
 		}

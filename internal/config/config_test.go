@@ -24,6 +24,13 @@ func TestLoadOrder(t *testing.T) {
 	if c, err = Load(dir, env, func(c *Config) { c.Listen = "127.0.0.1:3" }); err != nil || c.Listen != "127.0.0.1:3" {
 		t.Fatalf("flags: %+v, %v", c.Listen, err)
 	}
+	write(t, dir, "database_file: url\n")
+	if err := os.WriteFile(filepath.Join(dir, "url"), []byte("postgres://db/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = Load(dir, none, nil); err != nil || c.Database != "postgres://db/x" {
+		t.Fatalf("database file: %q, %v", c.Database, err)
+	}
 	if c, err = Load(t.TempDir(), none, nil); err != nil || c.Region != "us-east-1" || len(c.Regions) != 1 {
 		t.Fatalf("no file: %+v, %v", c, err)
 	}

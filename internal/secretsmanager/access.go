@@ -50,6 +50,12 @@ func retry[T any](fn func() (T, error)) (out T, err error) {
 // open finds a secret and decides whether the caller may perform action on it.
 // Without permission a missing secret is denied, not missing (spec 1.6).
 func (s *Service) open(ctx context.Context, action, secretID string, keys ...auth.Key) (*secret, error) {
+	return s.openWith(ctx, action, secretID, func(*secret) []auth.Key { return keys })
+}
+
+// openWith is open for condition keys that depend on the secret. keys gets nil
+// when it is missing.
+func (s *Service) openWith(ctx context.Context, action, secretID string, keys func(*secret) []auth.Key) (*secret, error) {
 	at := here(ctx)
 	ref, err := resolve(secretID, at.Account, at.Region)
 	if err != nil {
@@ -59,7 +65,13 @@ func (s *Service) open(ctx context.Context, action, secretID string, keys ...aut
 	if err != nil && !errors.Is(err, store.ErrNoRows) {
 		return nil, err
 	}
-	return sec, s.decide(ctx, action, ref, sec, keys)
+	if err := s.decide(ctx, action, ref, sec, keys(sec)); err != nil {
+		return nil, err
+	}
+	if call := wire.CallFrom(ctx); !call.ReadOnly {
+		call.ResponseElements = map[string]any{"arn": sec.arn()}
+	}
+	return sec, nil
 }
 
 func (s *Service) find(ctx context.Context, ref reference) (*secret, error) {
@@ -132,7 +144,7 @@ func (sec *secret) writable() error {
 // it is now; when what the decision rests on has moved meanwhile (policy, tags,
 // state, key) the whole operation starts again.
 func (s *Service) change(ctx context.Context, seen *secret, fn func(tx store.Tx, now *secret) error) error {
-	err := s.db.Write(ctx, func(tx store.Tx) error {
+	return s.db.Write(ctx, func(tx store.Tx) error {
 		now, err := scanSecret(tx.QueryRow(secretByUID, seen.Account, seen.Region, seen.UID))
 		if errors.Is(err, store.ErrNoRows) {
 			return errChanged
@@ -147,10 +159,6 @@ func (s *Service) change(ctx context.Context, seen *secret, fn func(tx store.Tx,
 		}
 		return fn(tx, now)
 	})
-	if err == nil {
-		wire.CallFrom(ctx).ResponseElements = map[string]any{"arn": seen.arn()}
-	}
-	return err
 }
 
 // save writes a changed secret and lets its replicas follow.

@@ -71,6 +71,7 @@ func (s *Service) deleteSecret(ctx context.Context, in *DeleteSecretInput, days 
 		return nil, errHasReplicas(*in.SecretId, replicas)
 	}
 	out := &DeleteSecretOutput{ARN: new(sec.arn()), Name: &sec.Name}
+	var versions []*version
 	err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
 		// A replica may have been asked for since: in the same transaction.
 		held, err := listReplicas(tx, now)
@@ -80,12 +81,19 @@ func (s *Service) deleteSecret(ctx context.Context, in *DeleteSecretInput, days 
 		if len(held) > 0 {
 			return errHasReplicas(*in.SecretId, held)
 		}
+		if versions, err = listVersions(tx, now); err != nil {
+			return err
+		}
+		gone := tx.Now()
+		if !force {
+			gone = gone.Add(time.Duration(days) * 24 * time.Hour)
+		}
+		out.DeletionDate = wireTime(gone)
+		wire.CallFrom(ctx).ResponseElements = map[string]any{"arn": sec.arn(), "name": sec.Name, "deletionDate": gone.Format(recordedTime)}
 		if force {
-			out.DeletionDate = wireTime(tx.Now())
 			return removeSecret(tx, now)
 		}
-		now.DeletedAt, now.PurgeAt = tx.Now(), tx.Now().Add(time.Duration(days)*24*time.Hour)
-		out.DeletionDate = wireTime(now.PurgeAt)
+		now.DeletedAt, now.PurgeAt = tx.Now(), gone
 		return s.save(tx, now)
 	})
 	if err != nil {
@@ -93,10 +101,13 @@ func (s *Service) deleteSecret(ctx context.Context, in *DeleteSecretInput, days 
 	}
 	if force {
 		s.countSecret(place{sec.Account, sec.Region}, -1)
-		return out, s.versionEvents(ctx, "EndSecretVersionDelete", sec)
+		return out, s.versionEvents(ctx, "EndSecretVersionDelete", sec, versions)
 	}
-	return out, s.versionEvents(ctx, "StartSecretVersionDelete", sec)
+	return out, s.versionEvents(ctx, "StartSecretVersionDelete", sec, versions)
 }
+
+// recordedTime is how DeleteSecret's record writes the time (spec 14.1).
+const recordedTime = "Jan 2, 2006 3:04:05 PM"
 
 func errHasReplicas(given string, replicas []*replica) error {
 	regions := make([]string, len(replicas))
@@ -129,14 +140,18 @@ func (s *Service) RestoreSecret(ctx context.Context, in *RestoreSecretInput) (*R
 		if sec.DeletedAt.IsZero() {
 			return out, nil
 		}
-		err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
+		var versions []*version
+		err = s.change(ctx, sec, func(tx store.Tx, now *secret) (err error) {
+			if versions, err = listVersions(tx, now); err != nil {
+				return err
+			}
 			now.DeletedAt, now.PurgeAt = time.Time{}, time.Time{}
 			return s.save(tx, now)
 		})
 		if err != nil {
 			return nil, err
 		}
-		return out, s.versionEvents(ctx, "CancelSecretVersionDelete", sec)
+		return out, s.versionEvents(ctx, "CancelSecretVersionDelete", sec, versions)
 	})
 }
 
@@ -172,11 +187,20 @@ func (s *Service) PurgeDue(ctx context.Context) (next time.Time, err error) {
 // inside the transaction.
 func (s *Service) purge(ctx context.Context, sec *secret) error {
 	gone := false
-	versions, err := s.versionIDs(ctx, sec)
+	var versions []*version
+	err := s.db.Read(ctx, func(tx store.Tx) (err error) {
+		versions, err = listVersions(tx, sec)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	err = s.event(ctx, "EndSecretVersionDelete", sec, strings.Join(versions, ","), func(ctx context.Context) error {
+	// The first version's event is the one that erases them all.
+	first := ""
+	if len(versions) > 0 {
+		first = versions[0].ID
+	}
+	err = s.event(ctx, "EndSecretVersionDelete", sec, first, func(ctx context.Context) error {
 		return s.db.Write(ctx, func(tx store.Tx) error {
 			now, err := scanSecret(tx.QueryRow(secretByUID, sec.Account, sec.Region, sec.UID))
 			if errors.Is(err, store.ErrNoRows) {
@@ -192,30 +216,18 @@ func (s *Service) purge(ctx context.Context, sec *secret) error {
 			return removeSecret(tx, now)
 		})
 	})
-	if gone && err == nil {
-		s.countSecret(place{sec.Account, sec.Region}, -1)
-	}
-	return err
-}
-
-func (s *Service) versionIDs(ctx context.Context, sec *secret) ([]string, error) {
-	var ids []string
-	err := s.db.Read(ctx, func(tx store.Tx) error {
-		ids = nil
-		held, err := listVersions(tx, sec)
-		for _, v := range held {
-			ids = append(ids, v.ID)
-		}
+	if err != nil || !gone {
 		return err
-	})
-	return ids, err
+	}
+	s.countSecret(place{sec.Account, sec.Region}, -1)
+	return s.versionEvents(ctx, "EndSecretVersionDelete", sec, versions[min(1, len(versions)):])
 }
 
 // versionEvents writes one service event per version (spec 14.2). The change
 // itself is committed and recorded by then; the events are its echo.
-func (s *Service) versionEvents(ctx context.Context, name string, sec *secret) error {
-	for id := range sec.Labels.byVersion() {
-		if err := s.event(ctx, name, sec, id, nil); err != nil {
+func (s *Service) versionEvents(ctx context.Context, name string, sec *secret, versions []*version) error {
+	for _, v := range versions {
+		if err := s.event(ctx, name, sec, v.ID, nil); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,8 @@ func matchesPositive(sec *secret, key, value string) bool {
 			}
 		}
 	case "description":
-		return wordsMatch(strings.Fields(value), strings.FieldsFunc(sec.Description, notAlphanumeric))
+		// As for all, but upper case begins no word here (unconfirmed, spec 8.1).
+		return wordsMatch(split(value, false), split(sec.Description, false))
 	case "all":
 		words := append(splitWords(sec.Name), splitWords(sec.Description)...)
 		for _, t := range sec.Tags {
@@ -80,13 +81,16 @@ func notAlphanumeric(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDi
 // that is neither letter nor digit, between letters and digits, where lower case
 // turns to upper, and before the last capital of a run that lower case follows
 // (HTTPServer is HTTP and Server).
-func splitWords(text string) []string {
+func splitWords(text string) []string { return split(text, true) }
+
+// split is splitWords with or without the boundaries between cases.
+func split(text string, cases bool) []string {
 	var words []string
 	for _, part := range strings.FieldsFunc(text, notAlphanumeric) {
 		runes := []rune(part)
 		start := 0
 		for i := 1; i < len(runes); i++ {
-			if boundary(runes, i) {
+			if boundary(runes, i, cases) {
 				words = append(words, string(runes[start:i]))
 				start = i
 			}
@@ -97,11 +101,13 @@ func splitWords(text string) []string {
 }
 
 // boundary reports whether a new word begins at i, which is at least 1.
-func boundary(r []rune, i int) bool {
+func boundary(r []rune, i int, cases bool) bool {
 	before, at := r[i-1], r[i]
 	switch {
 	case unicode.IsDigit(before) != unicode.IsDigit(at):
 		return true
+	case !cases:
+		return false
 	case unicode.IsLower(before) && unicode.IsUpper(at):
 		return true
 	case unicode.IsUpper(before) && unicode.IsUpper(at) && i+1 < len(r) && unicode.IsLower(r[i+1]):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -14,6 +15,9 @@ import (
 // listScan bounds how many rows one page looks at. A page may hold fewer secrets
 // than asked for, even none, and still have a next one (spec 8.2).
 const listScan = 1000
+
+// listChunk is how many rows a search reads at least at a time.
+const listChunk = 64
 
 // ordering is a way to sort secrets: an expression that is unique together with
 // the uid, so that a page can go on exactly behind its predecessor.
@@ -56,16 +60,23 @@ type listQuery struct {
 func (s *Service) search(ctx context.Context, q listQuery) (found []*secret, next *string, err error) {
 	cursor := listCursor{Order: q.order, Desc: q.desc}
 	if q.token != nil {
+		cursor = listCursor{}
 		if err := decodeToken(*q.token, &cursor); err != nil {
 			return nil, nil, err
 		}
-		if _, known := orderings[cursor.Order]; !known {
-			return nil, nil, ErrInvalidNextToken("The NextToken value is invalid.")
+		// The texts go to the database, which knows no U+0000.
+		if _, known := orderings[cursor.Order]; !known || cursor.UID == "" || strings.ContainsRune(cursor.Text+cursor.UID, 0) {
+			return nil, nil, errBadToken()
 		}
 	}
-	scanned := 0
+	// One row more than the page tells whether there is another; with filters a
+	// small page must not read its way through many rows by twos.
+	scanned, chunk := 0, q.limit+1
+	if len(q.filters) > 0 || !q.marked {
+		chunk = max(chunk, listChunk)
+	}
 	for {
-		rows, err := s.scanPage(ctx, q.at, cursor, q.limit+1)
+		rows, err := s.scanPage(ctx, q.at, cursor, chunk)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -80,7 +91,7 @@ func (s *Service) search(ctx context.Context, q listQuery) (found []*secret, nex
 				found = append(found, sec)
 			}
 		}
-		if len(rows) <= q.limit {
+		if len(rows) < chunk {
 			return found, nil, nil
 		}
 	}

@@ -87,7 +87,7 @@ func allAlphanumeric(s string) bool {
 // Policies name secrets as "name-??????", so a bare name gets six placeholder
 // characters, or no such policy would ever cover a missing secret.
 func (r reference) arn() string {
-	if r.ARN && r.Suffix == "" && r.Name == "" {
+	if r.ARN && r.Name == "" {
 		return r.Given
 	}
 	suffix := r.Suffix

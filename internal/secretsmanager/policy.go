@@ -76,6 +76,41 @@ func (s *Service) checkPrincipal(ctx context.Context, p policy.PrincipalRef) err
 	return errMalformedPolicy(unsupportedPrincipal)
 }
 
+// storedPolicy is the text with unique ids in the place of users: one that is
+// made again under the name of a deleted one inherits nothing (spec
+// iam-policy-evaluation.md 4).
+func (s *Service) storedPolicy(ctx context.Context, text string) (string, error) {
+	return policy.Render(text, func(principal string) (string, error) {
+		if p := policy.ParsePrincipal("AWS", principal); p.Kind != policy.UserPrincipal {
+			return principal, nil
+		}
+		id, err := s.principals.PrincipalID(ctx, principal)
+		if err == nil && id == "" {
+			// Deleted since the policy was checked.
+			return "", errMalformedPolicy(unsupportedPrincipal)
+		}
+		return id, err
+	})
+}
+
+// shownPolicy is the other direction: users that are gone stay ids (spec 7.1),
+// and accounts become the ARNs of their root.
+func (s *Service) shownPolicy(ctx context.Context, text string) (string, error) {
+	return policy.Render(text, func(principal string) (string, error) {
+		switch p := policy.ParsePrincipal("AWS", principal); p.Kind {
+		case policy.AccountPrincipal:
+			return aws.RootARN(p.Account), nil
+		case policy.EntityID:
+			arn, err := s.principals.PrincipalARN(ctx, principal)
+			if arn == "" {
+				arn = principal
+			}
+			return arn, err
+		}
+		return principal, nil
+	})
+}
+
 // PutResourcePolicy attaches a policy, replacing the one before.
 func (s *Service) PutResourcePolicy(ctx context.Context, in *PutResourcePolicyInput) (*PutResourcePolicyOutput, error) {
 	var keys []auth.Key
@@ -97,22 +132,25 @@ func (s *Service) PutResourcePolicy(ctx context.Context, in *PutResourcePolicyIn
 		if public, _ := doc.Public(); public && deref(in.BlockPublicPolicy) {
 			return nil, ErrPublicPolicy(broadAccessMessage)
 		}
-		after := *sec
-		after.Policy = *in.ResourcePolicy
-		if locked, err := s.locksOut(ctx, &after, doc, keys); err != nil {
+		if locked, err := s.locksOut(ctx, sec, doc, keys); err != nil {
 			return nil, err
 		} else if locked {
 			return nil, ErrInvalidParameter(lockoutMessage)
 		}
-		return &PutResourcePolicyOutput{ARN: new(sec.arn()), Name: &sec.Name}, s.setPolicy(ctx, sec, *in.ResourcePolicy)
+		text, err := s.storedPolicy(ctx, *in.ResourcePolicy)
+		if err != nil {
+			return nil, err
+		}
+		return &PutResourcePolicyOutput{ARN: new(sec.arn()), Name: &sec.Name}, s.setPolicy(ctx, sec, text)
 	})
 }
 
-// locksOut reports whether the caller could not change the policy again.
-func (s *Service) locksOut(ctx context.Context, after *secret, doc *policy.Document, keys []auth.Key) (bool, error) {
-	bare := *after
+// locksOut reports whether, under the policy doc, the caller could not change the
+// policy again.
+func (s *Service) locksOut(ctx context.Context, sec *secret, doc *policy.Document, keys []auth.Key) (bool, error) {
+	bare := *sec
 	bare.Policy = ""
-	request, err := s.request(&bare, "PutResourcePolicy", after.arn(), keys)
+	request, err := s.request(&bare, "PutResourcePolicy", sec.arn(), keys)
 	if err != nil {
 		return false, err
 	}
@@ -138,7 +176,15 @@ func (s *Service) GetResourcePolicy(ctx context.Context, in *GetResourcePolicyIn
 	if err := sec.live(); err != nil {
 		return nil, err
 	}
-	return &GetResourcePolicyOutput{ARN: new(sec.arn()), Name: &sec.Name, ResourcePolicy: optional(sec.Policy)}, nil
+	out := &GetResourcePolicyOutput{ARN: new(sec.arn()), Name: &sec.Name}
+	if sec.Policy != "" {
+		text, err := s.shownPolicy(ctx, sec.Policy)
+		if err != nil {
+			return nil, err
+		}
+		out.ResourcePolicy = &text
+	}
+	return out, nil
 }
 
 // DeleteResourcePolicy detaches the policy, if there is one.

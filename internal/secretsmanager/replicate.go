@@ -156,7 +156,9 @@ func (s *Service) replicaRow(primary *secret, r *replica, held *secret, fresh bo
 	next.CreatedAt = time.Time{}
 	if !fresh {
 		next.UID, next.CreatedAt, next.KmsKeyID, next.Revision = held.UID, held.CreatedAt, held.KmsKeyID, held.Revision
-		if next.PolicyVersion == held.PolicyVersion && next.Policy != held.Policy {
+		// Compiled policies are kept by version, so one version is one text.
+		next.PolicyVersion = held.PolicyVersion
+		if next.Policy != held.Policy {
 			next.PolicyVersion++
 		}
 	}
@@ -243,6 +245,9 @@ func (s *Service) storeReplica(tx store.Tx, primary, next *secret, r *replica, v
 		return err
 	}
 	exists := len(found) > 0 && found[0].UID == next.UID
+	if exists && found[0].Revision != next.Revision {
+		return nil
+	}
 	if len(found) > 0 && !exists {
 		if isReplicaOf(found[0], primary) || !r.Overwrite {
 			return errReplicaNameTaken(next.Name, next.Region)
@@ -251,12 +256,12 @@ func (s *Service) storeReplica(tx store.Tx, primary, next *secret, r *replica, v
 			return err
 		}
 	}
+	row := *next // The transaction may run again.
 	if exists {
-		err = saveSecret(tx, next)
+		err = saveSecret(tx, &row)
 	} else {
-		next.CreatedAt = tx.Now()
-		next.Revision = 1
-		err = insertSecret(tx, next)
+		row.CreatedAt, row.Revision = tx.Now(), 1
+		err = insertSecret(tx, &row)
 	}
 	if err != nil {
 		return err

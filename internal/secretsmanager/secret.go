@@ -212,12 +212,16 @@ func (s *Service) UpdateSecret(ctx context.Context, in *UpdateSecretInput) (*Upd
 }
 
 func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v value, given bool) (*UpdateSecretOutput, error) {
-	var keys []auth.Key
-	keys = appendKey(keys, "secretsmanager:Description", in.Description)
-	keys = appendKey(keys, "secretsmanager:Type", in.Type)
-	at := here(ctx)
-	keys = s.appendKmsKeys(ctx, keys, &secret{Account: at.Account, Region: at.Region}, in.KmsKeyId)
-	sec, err := s.open(ctx, "UpdateSecret", *in.SecretId, keys...)
+	sec, err := s.openWith(ctx, "UpdateSecret", *in.SecretId, func(sec *secret) []auth.Key {
+		keys := appendKey(nil, "secretsmanager:Description", in.Description)
+		keys = appendKey(keys, "secretsmanager:Type", in.Type)
+		if sec == nil {
+			return appendKey(keys, "secretsmanager:KmsKeyId", in.KmsKeyId)
+		}
+		// The key is one of the secret's account, whoever asks: a condition on it
+		// must see the key that will be used.
+		return s.appendKmsKeys(ctx, keys, sec, in.KmsKeyId)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +235,11 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 	out := &UpdateSecretOutput{ARN: new(sec.arn()), Name: &sec.Name}
 	var rewrapped []*version
 	next := *sec
+	if given && in.KmsKeyId == nil {
+		if err := s.ownOrCustomerKey(ctx, sec); err != nil {
+			return nil, err
+		}
+	}
 	if in.KmsKeyId != nil {
 		next.KmsKeyID = *in.KmsKeyId
 		if rewrapped, err = s.rewrap(ctx, sec, &next); err != nil {
@@ -258,6 +267,10 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 		return out, nil
 	}
 	err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
+		if in.KmsKeyId != nil && now.Revision != sec.Revision {
+			// A version may have come under the old key meanwhile.
+			return errChanged
+		}
 		if in.Description != nil {
 			now.Description = *in.Description
 		}
@@ -267,6 +280,11 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 		now.KmsKeyID = next.KmsKeyID
 		for _, r := range rewrapped {
 			if err := updateDataKey(tx, now, r); err != nil {
+				return err
+			}
+		}
+		if in.KmsKeyId != nil && now.Replica {
+			if err := noteReplicaKey(tx, now); err != nil {
 				return err
 			}
 		}
@@ -282,9 +300,10 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 	return out, nil
 }
 
-// rewrap moves the data keys of the labelled versions under the new key (spec
-// 13.3). A version whose old key cannot be opened any more stays as it is: the
-// change must not fail on a value that nobody can read.
+// rewrap moves the data keys of the versions with a label of the service under
+// the new key, which the caller must be allowed to open the old one for (spec
+// 13.3). A version whose old key is disabled or gone stays as it is: the change
+// must not fail on a value that nobody can read.
 func (s *Service) rewrap(ctx context.Context, old, next *secret) ([]*version, error) {
 	arn, managed, err := s.keyOf(ctx, next)
 	if err != nil {
@@ -294,7 +313,10 @@ func (s *Service) rewrap(ctx context.Context, old, next *secret) ([]*version, er
 		return nil, err
 	}
 	var out []*version
-	for id := range old.Labels.byVersion() {
+	for id, stages := range old.Labels.byVersion() {
+		if !isServiceLabelled(stages) {
+			continue
+		}
 		v, err := scanVersion(s.db.Get(ctx, versionByID, old.Account, old.Region, old.UID, id))
 		if errors.Is(err, store.ErrNoRows) {
 			continue
@@ -302,19 +324,23 @@ func (s *Service) rewrap(ctx context.Context, old, next *secret) ([]*version, er
 		if err != nil {
 			return nil, err
 		}
-		if !isServiceLabelled(old.Labels.of(id)) {
-			continue
-		}
 		ec := encryptionContext(old.arn(), id)
 		plain, err := s.keys.Decrypt(ctx, v.DataKey, ec)
 		if err != nil {
-			continue
+			err = keyError(s.reason(ctx, old, v, err), onRead)
+			if e, ok := errors.AsType[*aws.Error](err); ok && e.Code == ErrDecryptionFailure("").Code {
+				continue
+			}
+			return nil, err
 		}
 		wrapped, err := s.keys.Encrypt(ctx, arn, plain, ec)
 		clear(plain)
-		if err != nil {
+		if e, ok := errors.AsType[*aws.Error](err); ok && e.Code == "AccessDeniedException" {
 			// No kms:Encrypt on the new key: old versions stay under the old one.
 			continue
+		}
+		if err != nil {
+			return nil, keyError(err, onWrite)
 		}
 		v.DataKey, v.KeyARN = wrapped, arn
 		if managed {

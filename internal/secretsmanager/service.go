@@ -28,9 +28,14 @@ type Keys interface {
 	Decrypt(ctx context.Context, wrapped []byte, encryptionContext map[string]string) ([]byte, error)
 }
 
-// Principals tells whether a policy may name someone.
+// Principals knows whom a policy may name.
 type Principals interface {
+	// PrincipalExists tells whether an account or a user is there.
 	PrincipalExists(ctx context.Context, arn string) (bool, error)
+	// PrincipalID returns the unique id of a user, "" when there is none.
+	PrincipalID(ctx context.Context, arn string) (id string, err error)
+	// PrincipalARN returns the ARN of the user with a unique id, "" when it is gone.
+	PrincipalARN(ctx context.Context, id string) (arn string, err error)
 }
 
 // Quotas are the limits of spec secretsmanager.md 12; zero means AWS's number.

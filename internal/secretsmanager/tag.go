@@ -3,6 +3,7 @@ package secretsmanager
 import (
 	"context"
 	"strings"
+	"unicode"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -22,6 +23,8 @@ func (s *Service) newTags(in []Tag) ([]aws.Tag, error) {
 			return nil, wire.Invalid(ErrInvalidParameter("You must provide a value for the tag key."))
 		case len(key) >= 4 && strings.EqualFold(key[:4], "aws:"):
 			return nil, wire.Invalid(ErrInvalidParameter("Tag keys can't start with the reserved prefix aws:."))
+		case !tagText(key) || !tagText(value):
+			return nil, wire.Invalid(ErrInvalidParameter("Tag keys and values can contain letters, digits, blanks and the characters + - = . _ : / @ only."))
 		case seen[key]:
 			return nil, wire.Invalid(ErrInvalidParameter("Duplicate tag keys found: %s.", key))
 		}
@@ -32,6 +35,13 @@ func (s *Service) newTags(in []Tag) ([]aws.Tag, error) {
 		return nil, wire.Invalid(errTooManyTags(s.quotas.TagsPerSecret))
 	}
 	return out, nil
+}
+
+// tagText reports whether a tag may hold s (spec 10.1).
+func tagText(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsNumber(r) && !unicode.Is(unicode.Zs, r) && !strings.ContainsRune("+-=._:/@", r)
+	})
 }
 
 func errTooManyTags(limit int) *aws.Error {
@@ -113,6 +123,9 @@ func (s *Service) retag(ctx context.Context, sec *secret, action string, next []
 	}
 	if !allowed {
 		return &aws.Error{Code: "AccessDeniedException", Message: "You can't change the tags of this secret because you would lose access to it."}
+	}
+	if encodeTags(next) == encodeTags(sec.Tags) {
+		return nil
 	}
 	return s.change(ctx, sec, func(tx store.Tx, now *secret) error {
 		now.Tags = next

@@ -79,7 +79,7 @@ func (s *Service) seal(ctx context.Context, sec *secret, versionID string, v val
 func (s *Service) unseal(ctx context.Context, sec *secret, v *version) (value, error) {
 	plain, err := s.keys.Decrypt(ctx, v.DataKey, encryptionContext(sec.arn(), v.ID))
 	if err != nil {
-		return value{}, keyError(err, onRead)
+		return value{}, keyError(s.reason(ctx, sec, v, err), onRead)
 	}
 	defer clear(plain)
 	b, err := envelope.OpenValue(plain, valueName(sec, v.ID, v.Kind), v.Sealed)
@@ -87,6 +87,19 @@ func (s *Service) unseal(ctx context.Context, sec *secret, v *version) (value, e
 		return value{}, ErrDecryptionFailure("Secrets Manager can't decrypt the protected secret text using the provided KMS key.").With(err)
 	}
 	return value{v.Kind, b}, nil
+}
+
+// reason looks behind a denial: KMS answers so for a key that is gone, too, and
+// whoever may read the secret is told that its key is no more (spec 13.5).
+func (s *Service) reason(ctx context.Context, sec *secret, v *version, denial error) error {
+	if e, ok := errors.AsType[*aws.Error](denial); !ok || e.Code != "AccessDeniedException" || v.KeyARN == "" {
+		return denial
+	}
+	_, _, err := s.keys.Resolve(ctx, sec.Account, sec.Region, v.KeyARN)
+	if e, ok := errors.AsType[*aws.Error](err); ok && e.Code == "NotFoundException" {
+		return err
+	}
+	return denial
 }
 
 // keyOf finds the key that new versions of a secret are sealed under now.

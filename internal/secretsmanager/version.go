@@ -188,7 +188,15 @@ func (s *Service) putSecretValue(ctx context.Context, in *PutSecretValueInput, v
 	}
 	out := &PutSecretValueOutput{ARN: new(sec.arn()), Name: &sec.Name, VersionId: &token}
 	if done {
-		out.VersionStages = sec.Labels.of(token)
+		// The version may be younger than the labels read with the secret.
+		now, err := scanSecret(s.db.Get(ctx, secretByUID, sec.Account, sec.Region, sec.UID))
+		if errors.Is(err, store.ErrNoRows) {
+			return nil, errChanged
+		}
+		if err != nil {
+			return nil, err
+		}
+		out.VersionStages = now.Labels.of(token)
 		return out, nil
 	}
 	err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
@@ -211,10 +219,14 @@ func (s *Service) ownOrCustomerKey(ctx context.Context, sec *secret) error {
 	if here(ctx).Account == sec.Account {
 		return nil
 	}
-	if sec.KmsKeyID == "" || sec.KmsKeyID == defaultKeyAlias {
+	if sec.KmsKeyID == "" {
 		return errForeignDefaultKey()
 	}
-	return nil
+	_, managed, err := s.keyOf(ctx, sec)
+	if err == nil && managed {
+		err = errForeignDefaultKey()
+	}
+	return err
 }
 
 // prepareVersion seals a value under a token, or finds that it is stored under
@@ -323,6 +335,9 @@ func (s *Service) ListSecretVersionIds(ctx context.Context, in *ListSecretVersio
 		if err := decodeToken(*in.NextToken, &after); err != nil {
 			return nil, err
 		}
+		if after.ID == "" {
+			return nil, errBadToken()
+		}
 	}
 	var held []*version
 	err = s.db.Read(ctx, func(tx store.Tx) (err error) {
@@ -386,10 +401,12 @@ func decodeToken(token string, cursor any) error {
 		err = json.Unmarshal(b, cursor)
 	}
 	if err != nil {
-		return ErrInvalidNextToken("The NextToken value is invalid.")
+		return errBadToken()
 	}
 	return nil
 }
+
+func errBadToken() error { return ErrInvalidNextToken("The NextToken value is invalid.") }
 
 // UpdateSecretVersionStage moves one label by the table of spec 3.3.
 func (s *Service) UpdateSecretVersionStage(ctx context.Context, in *UpdateSecretVersionStageInput) (*UpdateSecretVersionStageOutput, error) {

@@ -34,6 +34,8 @@ const (
 	AuditDir = "audit"
 	// SocketFile is the operator's socket.
 	SocketFile = "operator.sock"
+	// databaseFile holds the database's URL, mode 0600.
+	databaseFile = "database.url"
 	// endpointFile holds the URL that the server was last reached at.
 	endpointFile = "endpoint"
 	// stateFile says which node this directory is; Init gives it its name last.
@@ -298,6 +300,14 @@ func writeConfig(cfg config.Config) error {
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err // Written by an earlier run, or by the operator before us.
+	}
+	if cfg.Database != "" {
+		// A file of its own: the URL mostly holds a password, and the
+		// configuration is what people show each other.
+		if err := writeFile(filepath.Join(cfg.Data, databaseFile), []byte(cfg.Database+"\n")); err != nil {
+			return err
+		}
+		text += "database_file: " + databaseFile + "\n"
 	}
 	return writeFile(path, []byte(text))
 }

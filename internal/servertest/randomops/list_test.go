@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -29,8 +28,8 @@ func (m *model) list(o op) answer {
 }
 
 // selected are the secrets of the caller's account and region that a request's
-// filters let through, in its order. Ties are broken by name, then in the same
-// direction; the specification does not say.
+// filters let through, in its order. Ties are broken by the date of creation, then by
+// name, in the same direction; the specification does not say.
 func (m *model) selected(o op) []*secret {
 	var list []*secret
 	for _, s := range m.secrets {
@@ -39,16 +38,17 @@ func (m *model) selected(o op) []*secret {
 			list = append(list, s)
 		}
 	}
-	by := map[string]func(*secret) time.Time{
-		"last-accessed-date": func(s *secret) time.Time { return s.accessed },
-		"last-changed-date":  func(s *secret) time.Time { return s.changed },
-		"name":               func(*secret) time.Time { return time.Time{} },
-	}[o.text("SortBy")]
-	if by == nil {
-		by = func(s *secret) time.Time { return s.created }
-	}
 	slices.SortFunc(list, func(a, b *secret) int {
-		return cmp.Or(by(a).Compare(by(b)), strings.Compare(a.name, b.name))
+		first := 0
+		switch o.text("SortBy") {
+		case "last-accessed-date":
+			first = a.accessed.Compare(b.accessed)
+		case "last-changed-date":
+			first = a.changed.Compare(b.changed)
+		case "name":
+			first = strings.Compare(a.name, b.name)
+		}
+		return cmp.Or(first, a.created.Compare(b.created), strings.Compare(a.name, b.name))
 	})
 	if o.text("SortOrder") == "desc" {
 		slices.Reverse(list)
