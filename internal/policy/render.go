@@ -19,7 +19,7 @@ const maxRenderDepth = 64
 // Each AWS principal is replaced by what principal returns for it; nil leaves
 // them all as they are. So a policy is stored with the unique ids of those it
 // names and shown with their ARNs (spec iam-policy-evaluation.md 4).
-func Render(text string, principal func(string) (string, error)) (string, error) {
+func Render(text string, principal func(PrincipalRef) (string, error)) (string, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	r := renderer{in: d, principal: principal}
@@ -32,7 +32,7 @@ func Render(text string, principal func(string) (string, error)) (string, error)
 type renderer struct {
 	in        *json.Decoder
 	out       bytes.Buffer
-	principal func(string) (string, error)
+	principal func(PrincipalRef) (string, error)
 }
 
 // value prints the next value. path holds the names of the members around it,
@@ -53,7 +53,7 @@ func (r *renderer) value(depth, indent int, path string) error {
 		return r.array(depth, indent, path)
 	case string:
 		if r.principal != nil && (path == ".Statement.Principal.AWS" || path == ".Statement.NotPrincipal.AWS") {
-			if t, err = r.principal(t); err != nil {
+			if t, err = r.principal(parsePrincipal("AWS", t)); err != nil {
 				return err
 			}
 		}

@@ -11,9 +11,9 @@ import (
 )
 
 func TestRender(t *testing.T) {
-	shout := func(p string) (string, error) { return strings.ToUpper(p), nil }
+	shout := func(p policy.PrincipalRef) (string, error) { return strings.ToUpper(p.Value), nil }
 	for name, c := range map[string]struct {
-		principal  func(string) (string, error)
+		principal  func(policy.PrincipalRef) (string, error)
 		text, want string
 	}{
 		"layout": {nil,
@@ -32,7 +32,7 @@ func TestRender(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if _, err := policy.Render(`{"Statement":{"Principal":{"AWS":"x"}}}`, func(string) (string, error) { return "", broken }); !errors.Is(err, broken) {
+	if _, err := policy.Render(`{"Statement":{"Principal":{"AWS":"x"}}}`, func(policy.PrincipalRef) (string, error) { return "", broken }); !errors.Is(err, broken) {
 		t.Errorf("a failing look-up: %v", err)
 	}
 	for _, bad := range []string{"", "{", `{"a"`, "[1,", strings.Repeat("[", 1000)} {

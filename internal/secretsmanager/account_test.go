@@ -41,6 +41,7 @@ func TestCrossAccount(t *testing.T) {
 			fails(t, them.GetSecretValue, &sm.GetSecretValueInput{SecretId: &id}, badRequest, msgDefaultKey)
 			fails(t, them.PutSecretValue, &sm.PutSecretValueInput{SecretId: &id, SecretString: new("x")}, badRequest, msgDefaultKey)
 			fails(t, them.UpdateSecret, &sm.UpdateSecretInput{SecretId: &id, SecretString: new("x")}, badRequest, msgDefaultKey)
+			fails(t, them.UpdateSecret, &sm.UpdateSecretInput{SecretId: &id, KmsKeyId: new("alias/none")}, badRequest, msgDefaultKey)
 			call(t, them.DescribeSecret, &sm.DescribeSecretInput{SecretId: &id})
 			call(t, them.ListSecretVersionIds, &sm.ListSecretVersionIdsInput{SecretId: &id})
 			call(t, them.TagResource, &sm.TagResourceInput{SecretId: &id, Tags: tags("a=b")})
@@ -97,8 +98,8 @@ func TestForeignKeyConditions(t *testing.T) {
 	w := newWorld(t)
 	other := w.Account(t, stranger)
 	them := w.as(w.UserOf(t, other, "bob", servertest.Allow("*", "secretsmanager:*", "kms:*")))
-	arn := w.create(t, "s", "v")
 	mine := w.key(t, "", "alias/app")
+	arn := *call(t, w.c.CreateSecret, &sm.CreateSecretInput{Name: new("s"), SecretString: new("v"), KmsKeyId: &mine}).ARN
 	call(t, w.keys(w.Admin, "").PutKeyPolicy, &kms.PutKeyPolicyInput{KeyId: &mine, Policy: new(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["` +
 		servertest.Account + `","` + stranger + `"]},"Action":"kms:*","Resource":"*"}]}`)})
 	theirs := call(t, w.keys(other, "").CreateKey, &kms.CreateKeyInput{}).KeyMetadata

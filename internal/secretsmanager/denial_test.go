@@ -224,3 +224,18 @@ func isDenied(t testing.TB, err error) bool {
 
 // userARN is the ARN of a user made by servertest.
 func userARN(c server.Credentials) string { return "arn:aws:iam::" + c.Account + ":user/" + c.User }
+
+// TestBadNames: the service's own check of characters comes before any look-up,
+// for every operation on a secret (spec 2.1).
+func TestBadNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, attempt := range attempts {
+		if withoutResource[name] {
+			continue
+		}
+		for _, id := range []string{"a b", "a*", "ä", "a\n", "ARN:aws:secretsmanager:us-east-1:111122223333:secret:s"} {
+			errs.Want(t, name, attempt(t.Context(), w.c, id), validation, msgName)
+		}
+	}
+}

@@ -80,11 +80,11 @@ func (s *Service) checkPrincipal(ctx context.Context, p policy.PrincipalRef) err
 // made again under the name of a deleted one inherits nothing (spec
 // iam-policy-evaluation.md 4).
 func (s *Service) storedPolicy(ctx context.Context, text string) (string, error) {
-	return policy.Render(text, func(principal string) (string, error) {
-		if p := policy.ParsePrincipal("AWS", principal); p.Kind != policy.UserPrincipal {
-			return principal, nil
+	return policy.Render(text, func(p policy.PrincipalRef) (string, error) {
+		if p.Kind != policy.UserPrincipal {
+			return p.Value, nil
 		}
-		id, err := s.principals.PrincipalID(ctx, principal)
+		id, err := s.principals.PrincipalID(ctx, p.Value)
 		if err == nil && id == "" {
 			// Deleted since the policy was checked.
 			return "", errMalformedPolicy(unsupportedPrincipal)
@@ -96,18 +96,18 @@ func (s *Service) storedPolicy(ctx context.Context, text string) (string, error)
 // shownPolicy is the other direction: users that are gone stay ids (spec 7.1),
 // and accounts become the ARNs of their root.
 func (s *Service) shownPolicy(ctx context.Context, text string) (string, error) {
-	return policy.Render(text, func(principal string) (string, error) {
-		switch p := policy.ParsePrincipal("AWS", principal); p.Kind {
+	return policy.Render(text, func(p policy.PrincipalRef) (string, error) {
+		switch p.Kind {
 		case policy.AccountPrincipal:
 			return aws.RootARN(p.Account), nil
 		case policy.EntityID:
-			arn, err := s.principals.PrincipalARN(ctx, principal)
+			arn, err := s.principals.PrincipalARN(ctx, p.Value)
 			if arn == "" {
-				arn = principal
+				arn = p.Value
 			}
 			return arn, err
 		}
-		return principal, nil
+		return p.Value, nil
 	})
 }
 

@@ -3,7 +3,6 @@ package secretsmanager
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -63,13 +62,15 @@ func listReplicas(tx store.Tx, sec *secret) ([]*replica, error) {
 	return out, rows.Err()
 }
 
-// putReplicas adds replicas, or asks again for those that are there.
+// putReplicas adds replicas, or asks again for those that are there. A replica
+// that exists keeps its key, which UpdateSecret in its region changes.
 func putReplicas(tx store.Tx, sec *secret, replicas []*replica) error {
 	for _, r := range replicas {
 		_, err := tx.Exec(`INSERT INTO secret_replicas (account, region, secret_uid, replica_region, kms_key_id, status, message, overwrite,
 				asked_account, asked_by, synced, due_at, failures)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, 0)
-			ON CONFLICT (account, region, secret_uid, replica_region) DO UPDATE SET kms_key_id = $5, status = $6, message = $7, overwrite = $8,
+			ON CONFLICT (account, region, secret_uid, replica_region) DO UPDATE SET
+				kms_key_id = CASE WHEN secret_replicas.synced > 0 THEN secret_replicas.kms_key_id ELSE $5 END, status = $6, message = $7, overwrite = $8,
 				asked_account = $9, asked_by = $10, due_at = $11, failures = 0`,
 			sec.Account, sec.Region, sec.UID, r.Region, r.KmsKeyID, r.Status, r.Message, r.Overwrite, r.AskedAccount, r.AskedBy, tx.Now().UnixMicro())
 		if err != nil {
@@ -77,6 +78,17 @@ func putReplicas(tx store.Tx, sec *secret, replicas []*replica) error {
 		}
 	}
 	return nil
+}
+
+// noteReplicaKey tells the primary of a replica's new key, for the status.
+func noteReplicaKey(tx store.Tx, copied *secret) error {
+	primaries, err := scanSecrets(tx.Query(secretByName, copied.Account, copied.PrimaryRegion, copied.Name))
+	if err != nil || len(primaries) == 0 || !isReplicaOf(copied, primaries[0]) {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE secret_replicas SET kms_key_id = $5 WHERE account = $1 AND region = $2 AND secret_uid = $3 AND replica_region = $4`,
+		copied.Account, copied.PrimaryRegion, primaries[0].UID, copied.Region, copied.KmsKeyID)
+	return err
 }
 
 // wakeReplicas lets the job copy a changed primary.
@@ -342,5 +354,10 @@ func failureMessage(err error) (message string, told bool) {
 	if !errors.As(err, &e) || e.HTTPStatus() >= http.StatusInternalServerError {
 		return "", false
 	}
-	return fmt.Sprintf("Replication failed: %s", e.Message), true
+	message = e.Message
+	if e.Code == "UnrecognizedClientException" {
+		// Who asked for the replica is no more, and so are the rights.
+		message = errNoKeyAccess().Message
+	}
+	return "Replication failed: " + message, true
 }

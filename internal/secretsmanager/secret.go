@@ -235,22 +235,22 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 	out := &UpdateSecretOutput{ARN: new(sec.arn()), Name: &sec.Name}
 	var rewrapped []*version
 	next := *sec
-	if given && in.KmsKeyId == nil {
+	if given || in.KmsKeyId != nil {
 		if err := s.ownOrCustomerKey(ctx, sec); err != nil {
 			return nil, err
 		}
 	}
 	if in.KmsKeyId != nil {
 		next.KmsKeyID = *in.KmsKeyId
+		if err := s.ownOrCustomerKey(ctx, &next); err != nil {
+			return nil, err
+		}
 		if rewrapped, err = s.rewrap(ctx, sec, &next); err != nil {
 			return nil, err
 		}
 	}
 	var added *version
 	if given {
-		if err := s.ownOrCustomerKey(ctx, &next); err != nil {
-			return nil, err
-		}
 		// The value comes last: a token seen before ends the call, and by then
 		// nothing has been changed.
 		done, fresh, err := s.prepareVersion(ctx, &next, *in.ClientRequestToken, v)

@@ -145,6 +145,10 @@ const (
 	onRead
 )
 
+func errNoKeyAccess() *aws.Error {
+	return &aws.Error{Code: "AccessDeniedException", Message: "Access to KMS is not allowed"}
+}
+
 // keyError turns KMS's failures into this service's (spec 13.5). Where the
 // service's wording is not known, KMS's own sentence is passed on: it names the
 // key and its state, which is what an operator needs.
@@ -155,7 +159,7 @@ func keyError(err error, d direction) error {
 	}
 	switch e.Code {
 	case "AccessDeniedException":
-		return (&aws.Error{Code: "AccessDeniedException", Message: "Access to KMS is not allowed"}).With(err)
+		return errNoKeyAccess().With(err)
 	case "NotFoundException", "InvalidArnException":
 		if d == onWrite {
 			return ErrInvalidParameter("The operation failed because of an invalid KMS key: Invalid keyId").With(err)

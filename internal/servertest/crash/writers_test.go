@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,8 +74,8 @@ func (w *writer) write(c *clients, step int) (version string, err error) {
 	return *out.VersionId, nil
 }
 
-// run writes until the server is gone.
-func (w *writer) run(c *clients) {
+// run writes until the server is gone, and counts what is acknowledged.
+func (w *writer) run(c *clients, count *atomic.Int64) {
 	for {
 		w.asked = w.acknowledged + 1
 		if _, err := w.write(c, w.asked); err != nil {
@@ -84,6 +85,7 @@ func (w *writer) run(c *clients) {
 			return
 		}
 		w.acknowledged = w.asked
+		count.Add(1)
 	}
 }
 
@@ -112,10 +114,17 @@ func killUnderWriters(t *testing.T, p place, rounds int) {
 	for range rounds {
 		c := newClients(t, s.Server)
 		var wg sync.WaitGroup
+		var count atomic.Int64
 		for _, w := range all {
-			wg.Go(func() { w.run(c) })
+			wg.Go(func() { w.run(c, &count) })
 		}
-		time.Sleep(time.Duration(50+random.IntN(450)) * time.Millisecond)
+		// So many writes, not so long: a slow machine tests as much.
+		for enough := int64(writers + random.IntN(10*writers)); count.Load() < enough; time.Sleep(time.Millisecond) {
+			if t.Context().Err() != nil || t.Failed() {
+				break
+			}
+		}
+		time.Sleep(time.Duration(random.IntN(10_000)) * time.Microsecond)
 		s.kill(t)
 		wg.Wait()
 		s = p.start(t)

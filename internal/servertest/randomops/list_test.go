@@ -1,7 +1,6 @@
 package randomops
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,43 +16,48 @@ func (m *model) list(o op) answer {
 		return fail("InvalidNextTokenException", anything)
 	}
 	list := []object{}
-	for _, s := range m.selected(o) {
+	selected, rank := m.selected(o)
+	for _, s := range selected {
 		b := s.members()
 		if labels := s.labels(); len(labels) > 0 {
 			b["SecretVersionsToStages"] = labels
 		}
 		list = append(list, b)
 	}
-	return ok(object{"SecretList": list})
+	return answer{body: object{"SecretList": list}, rank: rank}
 }
 
 // selected are the secrets of the caller's account and region that a request's
-// filters let through, in its order. Ties are broken by the date of creation, then by
-// name, in the same direction; the specification does not say.
-func (m *model) selected(o op) []*secret {
-	var list []*secret
+// filters let through, and their order (8.2). Who comes first among equals is not
+// specified.
+func (m *model) selected(o op) (list []*secret, rank map[string]int) {
 	for _, s := range m.secrets {
 		if s.account == principals[o.who].account && s.region == o.region &&
 			(s.deleted.IsZero() || o.flag("IncludePlannedDeletion")) && s.passes(o.objects("Filters")) {
 			list = append(list, s)
 		}
 	}
-	slices.SortFunc(list, func(a, b *secret) int {
-		first := 0
+	compare := func(a, b *secret) int {
 		switch o.text("SortBy") {
 		case "last-accessed-date":
-			first = a.accessed.Compare(b.accessed)
+			return a.listed.Compare(b.listed)
 		case "last-changed-date":
-			first = a.changed.Compare(b.changed)
+			return a.changed.Compare(b.changed)
 		case "name":
-			first = strings.Compare(a.name, b.name)
+			return strings.Compare(a.name, b.name)
 		}
-		return cmp.Or(first, a.created.Compare(b.created), strings.Compare(a.name, b.name))
-	})
-	if o.text("SortOrder") == "desc" {
-		slices.Reverse(list)
+		return a.created.Compare(b.created)
 	}
-	return list
+	rank = map[string]int{}
+	for _, s := range list {
+		for _, other := range list {
+			order := compare(other, s)
+			if order < 0 != (o.text("SortOrder") == "desc") && order != 0 {
+				rank[s.arn()]++
+			}
+		}
+	}
+	return list, rank
 }
 
 // passes: filters are ANDed, the values of one are ORed, "!" negates (8.1).
@@ -154,6 +158,7 @@ func (m *model) batchGet(o op) answer {
 	case o.has("MaxResults") && !o.has("Filters"):
 		return fail("InvalidParameterException", "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided.")
 	}
+	var rank map[string]int
 	own := place{account: principals[o.who].account}
 	if a := m.authorize(o.who, o.name, "", own); a.code != "" {
 		return a
@@ -162,7 +167,9 @@ func (m *model) batchGet(o op) answer {
 		if a := m.authorize(o.who, "ListSecrets", "", own); a.code != "" {
 			return a
 		}
-		for _, s := range m.selected(o) {
+		var selected []*secret
+		selected, rank = m.selected(o)
+		for _, s := range selected {
 			ids = append(ids, s.arn())
 		}
 	}
@@ -175,7 +182,7 @@ func (m *model) batchGet(o op) answer {
 		}
 		values = append(values, one.body)
 	}
-	return ok(object{"SecretValues": values, "Errors": errors})
+	return answer{body: object{"SecretValues": values, "Errors": errors}, rank: rank}
 }
 
 // password is GetRandomPassword (9). Of the password only the shape is known: the

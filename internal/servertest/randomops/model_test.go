@@ -38,6 +38,7 @@ type secret struct {
 	key                           string // KmsKeyId as given, "" for the default key
 	created, changed              time.Time
 	accessed                      time.Time // day
+	listed                        time.Time // the same as lists are sorted by: known since the last jobs (8.2)
 	deleted, purge                time.Time // DeleteSecret's moment and the end of its window
 	versions                      []*version
 	tags                          []tag

@@ -105,6 +105,9 @@ type answer struct {
 	code    string // "" for success
 	message string
 	body    object
+	// rank orders the entries of a list by their ARN where that is more than the
+	// order of the body: entries of the same rank may come in any order.
+	rank map[string]int
 }
 
 func (a answer) String() string {

@@ -227,7 +227,37 @@ func (s *side) agrees(o op, want answer, got *answer) bool {
 	if want.body == nil || got.body == nil {
 		return want.body == nil && got.body == nil
 	}
+	if want.rank != nil {
+		for _, k := range []string{"SecretList", "SecretValues", "Errors"} {
+			list, _ := got.body[k].([]any)
+			if !inOrder(list, want.rank) {
+				return false
+			}
+			sortByARN(list)
+			list, _ = want.body[k].([]any)
+			sortByARN(list)
+		}
+	}
 	return s.same("", want.body, got.body)
+}
+
+// arnOf is what an entry of a list is about.
+func arnOf(entry any) string {
+	e, _ := entry.(object)
+	for _, k := range []string{"ARN", "SecretId"} {
+		if arn, ok := e[k].(string); ok {
+			return arn
+		}
+	}
+	return ""
+}
+
+func inOrder(list []any, rank map[string]int) bool {
+	return slices.IsSortedFunc(list, func(a, b any) int { return cmp.Compare(rank[arnOf(a)], rank[arnOf(b)]) })
+}
+
+func sortByARN(list []any) {
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(arnOf(a), arnOf(b)) })
 }
 
 // same compares parts of an answer. Labels and tags are sets: their order is not

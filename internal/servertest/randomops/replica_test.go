@@ -143,9 +143,12 @@ func (m *model) stopReplication(o op) answer {
 	return ok(object{"ARN": s.arn()})
 }
 
-// jobs is one run of the servers' own work: copies that are due, then secrets
-// whose window has ended.
+// jobs is one run of the servers' own work: the days of reads become known to
+// lists, copies that are due are made, secrets whose window has ended are purged.
 func (m *model) jobs() answer {
+	for _, s := range m.secrets {
+		s.listed = s.accessed
+	}
 	for _, s := range slices.Clone(m.secrets) {
 		for _, r := range s.replicas {
 			if r.due {

@@ -571,8 +571,11 @@ func (m *model) tag(o op) answer {
 	if a := wrongTags(o, s.tags, m.limits.tags); a.code != "" {
 		return a
 	}
+	before := slices.Clone(s.tags)
 	s.merge(o.objects("Tags"))
-	m.touch(s)
+	if slices.ContainsFunc(s.tags, func(t tag) bool { return !slices.Contains(before, t) }) {
+		m.touch(s)
+	}
 	return ok(object{})
 }
 
@@ -582,7 +585,10 @@ func (m *model) untag(o op) answer {
 	if a.code != "" {
 		return a
 	}
+	before := len(s.tags)
 	s.tags = slices.DeleteFunc(s.tags, func(t tag) bool { return slices.Contains(o.texts("TagKeys"), t.key) })
-	m.touch(s)
+	if len(s.tags) < before {
+		m.touch(s)
+	}
 	return ok(object{})
 }
