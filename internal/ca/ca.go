@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -129,7 +130,14 @@ func writeKey(path string, key *ecdsa.PrivateKey) error {
 // writePEM replaces a file so that a reader sees the old or the new one whole.
 func writePEM(path string, mode os.FileMode, kind string, der []byte) error {
 	temp := path + ".new"
-	if err := os.WriteFile(temp, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
+	// Flushed before the rename, or a power cut could leave the name on an
+	// empty file.
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

@@ -399,3 +399,27 @@ func TestGetIsReadOnly(t *testing.T) {
 		t.Error("wrote through Get")
 	}
 }
+
+// TestLeaseEndsWithItsProcess: on SQLite whoever opens the directory knows that
+// the holder of any lease is gone, and takes over at once, in a new epoch.
+func TestLeaseEndsWithItsProcess(t *testing.T) {
+	dir := t.TempDir()
+	var epochs []int64
+	for range 2 {
+		db, err := Open(t.Context(), Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		epoch, held, err := db.Lease(t.Context(), "job", time.Hour)
+		if err != nil || !held {
+			t.Fatalf("lease: %v, %v", held, err)
+		}
+		epochs = append(epochs, epoch)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if epochs[1] <= epochs[0] {
+		t.Errorf("epochs %v do not grow", epochs)
+	}
+}

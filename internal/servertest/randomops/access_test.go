@@ -179,7 +179,7 @@ func (m *model) resolveKey(account, region, id string) (*key, answer) {
 			return k, answer{}
 		}
 	}
-	if id == "" || id == defaultAlias {
+	if byDefault(id) {
 		return nil, answer{}
 	}
 	return nil, errKey
@@ -200,11 +200,20 @@ func (m *model) mayUse(who int, action string, k *key, owner string) bool {
 	})
 }
 
+// foreign refuses other accounts where the default key is involved (7.5).
+func foreign(who int, s *secret, defaultKey bool) answer {
+	if defaultKey && principals[who].account != s.account {
+		return errForeign
+	}
+	return answer{}
+}
+
+// byDefault says whether a KmsKeyId means the default key.
+func byDefault(id string) bool { return id == "" || id == defaultAlias }
+
 // seal is what a new value needs of its key (13.2, 13.5).
 func (m *model) seal(who int, s *secret, k *key) answer {
 	switch {
-	case !m.mayUse(who, "GenerateDataKey", k, s.account) && k == nil:
-		return errForeign
 	case !m.mayUse(who, "GenerateDataKey", k, s.account):
 		return errKMS
 	case k != nil && k.disabled:
@@ -213,11 +222,9 @@ func (m *model) seal(who int, s *secret, k *key) answer {
 	return answer{}
 }
 
-// open is what reading a value needs of its key (13.2, 13.5, 7.5).
+// open is what reading a value needs of its key (13.2, 13.5).
 func (m *model) open(who int, s *secret, v *version) answer {
 	switch {
-	case !m.mayUse(who, "Decrypt", v.key, s.account) && v.key == nil:
-		return errForeign
 	case !m.mayUse(who, "Decrypt", v.key, s.account):
 		return errKMS
 	case v.key != nil && v.key.disabled:

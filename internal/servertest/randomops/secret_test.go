@@ -134,6 +134,9 @@ func (m *model) put(o op) answer {
 	if a.code != "" {
 		return a
 	}
+	if a := foreign(o.who, s, byDefault(s.key)); a.code != "" {
+		return a
+	}
 	v, a := m.newVersion(o, s, s.key, o.texts("VersionStages"))
 	if a.code != "" {
 		return a
@@ -257,8 +260,20 @@ func (m *model) update(o op) answer {
 	keyID, moveTo := s.key, (*key)(nil)
 	if o.has("KmsKeyId") {
 		keyID = o.text("KmsKeyId")
+	}
+	if value || o.has("KmsKeyId") { // 7.5 names only Get and Put; this reads and writes just so
+		if a := foreign(o.who, s, byDefault(s.key) || byDefault(keyID)); a.code != "" {
+			return a
+		}
+	}
+	if o.has("KmsKeyId") {
 		if moveTo, a = m.validateKey(o, s, keyID); a.code != "" {
 			return a
+		}
+		for _, v := range s.versions { // 13.3: needs Decrypt on the old key
+			if a := m.open(o.who, s, v); moved(v) && a.code == errKMS.code {
+				return a
+			}
 		}
 	}
 	b := named(s)
@@ -284,8 +299,9 @@ func moved(v *version) bool {
 	return slices.ContainsFunc(v.stages, func(l string) bool { return l == current || l == pending || l == previous })
 }
 
-// reencrypt moves a secret to another key (13.3). What the caller can't open stays
-// under the old one; the specification says so only of kms:Encrypt.
+// reencrypt moves a secret to another key (13.3). What nobody can open, since its key
+// is disabled, stays under the old one; the specification says so only of what the
+// caller may not encrypt.
 func (m *model) reencrypt(who int, s *secret, id string, k *key) {
 	s.key = id
 	for _, v := range s.versions {
@@ -322,6 +338,9 @@ func (m *model) read(who int, s *secret, id, label string) answer {
 		if v = s.holder(label); v == nil {
 			return noValue(label)
 		}
+	}
+	if a := foreign(who, s, v.key == nil); a.code != "" {
+		return a
 	}
 	if a := m.open(who, s, v); a.code != "" {
 		return a
@@ -505,12 +524,13 @@ func (m *model) remove(o op) answer {
 		return errDeleted
 	}
 	b := named(s)
-	if force {
-		s.deleted, s.purge, s.changed = m.clock.t, m.clock.t, m.clock.t
-	} else {
-		s.deleted, s.purge = m.clock.t, m.clock.t.AddDate(0, 0, window)
-		m.touch(s)
+	b["DeletionDate"] = seconds(m.clock.t)
+	if force { // [C]: purged at once
+		m.drop(s)
+		return ok(b)
 	}
+	s.deleted, s.purge = m.clock.t, m.clock.t.AddDate(0, 0, window)
+	m.touch(s)
 	b["DeletionDate"] = seconds(s.purge)
 	return ok(b)
 }
