@@ -58,7 +58,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput)
 	if err != nil {
 		return nil, err
 	}
-	shown["createDate"] = wireTime(k.CreatedAt).ISO()
+	shown["createDate"] = recordTime(k.CreatedAt)
 	return &CreateAccessKeyOutput{AccessKey: &AccessKey{
 		UserName: &u.Name, AccessKeyId: &k.KeyID, Status: new(statusOf(k)),
 		SecretAccessKey: new(aws.SensitiveString(secret)), CreateDate: wireTime(k.CreatedAt),
@@ -156,10 +156,8 @@ func (s *Service) CreateRootCredentials(ctx context.Context, account string, lif
 	if err != nil {
 		return "", "", time.Time{}, err
 	}
-	call := wire.CallFrom(ctx)
-	call.Touch(wire.Resource{ARN: aws.RootARN(account), Type: "AWS::IAM::Root", Account: account})
 	// The record names the key, so that its later calls can be traced to this one.
-	call.Extra = map[string]any{"accessKeyId": k.KeyID}
+	wire.CallFrom(ctx).Extra = map[string]any{"accessKeyId": k.KeyID}
 	err = s.db.Write(ctx, func(tx store.Tx) error {
 		k.CreatedAt, k.ExpiresAt = tx.Now(), tx.Now().Add(lifetime)
 		// Root has at most one key: the one before it ends now.

@@ -168,3 +168,7 @@ func cut[T any](all []T, key func(T) string, after string, limit int) (items []T
 }
 
 func wireTime(t time.Time) *aws.Time { return aws.NewTime(t) }
+
+// recordTime is how CloudTrail spells a time inside responseElements (spec
+// secretsmanager.md 14.1).
+func recordTime(t time.Time) string { return t.UTC().Format("Jan 2, 2006 3:04:05 PM") }

@@ -47,7 +47,7 @@ func (s *Service) CreateUser(ctx context.Context, in *CreateUserInput) (*CreateU
 		return nil, err
 	}
 	call.ResponseElements = map[string]any{"user": map[string]any{
-		"path": u.Path, "userName": u.Name, "userId": u.ID, "arn": u.arn(), "createDate": wireTime(u.CreatedAt).ISO(),
+		"path": u.Path, "userName": u.Name, "userId": u.ID, "arn": u.arn(), "createDate": recordTime(u.CreatedAt),
 	}}
 	out := wireUser(u)
 	return &CreateUserOutput{User: &out}, nil

@@ -38,6 +38,17 @@ func (s *Service) GetKeyPolicy(ctx context.Context, in *GetKeyPolicyInput) (*Get
 	return &GetKeyPolicyOutput{Policy: &text, PolicyName: new(policyName)}, nil
 }
 
+// renderPolicy prints a policy as GetKeyPolicy does, accounts as the ARNs of
+// their root (spec kms.md 8.1).
+func renderPolicy(text string) (string, error) {
+	return policy.Render(text, func(p policy.PrincipalRef) (string, error) {
+		if aws.ValidAccountID(p.Value) {
+			return aws.RootARN(p.Value), nil
+		}
+		return p.Value, nil
+	})
+}
+
 // PutKeyPolicy replaces the policy of a key.
 func (s *Service) PutKeyPolicy(ctx context.Context, in *PutKeyPolicyInput) (*PutKeyPolicyOutput, error) {
 	if in.PolicyName != nil && *in.PolicyName != policyName {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -85,19 +86,46 @@ func TestPublicAgreesWithReference(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
 		if least := int64(*seeds / 10); verdicts[0].Load() < least || verdicts[1].Load() < least {
 			t.Errorf("%d policies are public, %d are not", verdicts[0].Load(), verdicts[1].Load())
 		}
 	})
 }
 
-// each spreads the seeds over parallel parts.
+// TestSharedVectors checks that both implementations, and the translation
+// between them, give what the vectors shared by every implementation expect.
+func TestSharedVectors(t *testing.T) {
+	text, err := os.ReadFile("../testdata/iam-vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []reference.Vector
+	if err := json.Unmarshal(text, &vectors); err != nil || len(vectors) == 0 {
+		t.Fatalf("%d vectors: %v", len(vectors), err)
+	}
+	for _, v := range vectors {
+		if report := disagreement(v); report != "" {
+			t.Errorf("%s:\n%s", v.Name, report)
+		}
+		if got := ask(v).answer(); got.refusal != nil || got.decision != v.Expect {
+			t.Errorf("%s: %s, want %s", v.Name, got, v.Expect)
+		}
+	}
+}
+
+// each spreads the seeds over parallel parts, all of which stop at the first
+// failure.
 func each(t *testing.T, check func(*testing.T, uint64)) {
 	t.Logf("seeds %d to %d", *firstSeed, *firstSeed+*seeds-1)
+	var failed atomic.Bool
 	for part := range uint64(workers) {
 		t.Run(fmt.Sprintf("part%d", part+1), func(t *testing.T) {
 			t.Parallel()
-			for i := part; i < *seeds; i += workers {
+			defer func() { failed.Store(failed.Load() || t.Failed()) }()
+			for i := part; i < *seeds && !failed.Load(); i += workers {
 				check(t, *firstSeed+i)
 			}
 		})

@@ -240,11 +240,11 @@ func (m *model) validateKey(o op, s *secret, id string) (*key, answer) {
 	if a.code != "" {
 		return k, a
 	}
-	if !m.mayUse(o.who, "GenerateDataKey", k, s.account) || !m.mayUse(o.who, "Decrypt", k, s.account) {
-		return k, errKMS
+	if a := m.seal(o.who, s, k); a.code != "" {
+		return k, a
 	}
-	if k != nil && k.disabled {
-		return k, errEncrypt
+	if !m.mayUse(o.who, "Decrypt", k, s.account) {
+		return k, errKMS
 	}
 	return k, answer{}
 }

@@ -95,7 +95,11 @@ func (s *secret) arn() string {
 	return fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", s.region, s.account, s.name, s.suffix)
 }
 
+// version is the one with an id, of a secret that may not exist.
 func (s *secret) version(id string) *version {
+	if s == nil {
+		return nil
+	}
 	for _, v := range s.versions {
 		if v.id == id {
 			return v

@@ -163,44 +163,38 @@ func (m *model) jobs() answer {
 	return ok(object{})
 }
 
-// copyTo makes or renews a replica (6).
+// copyTo makes or renews a replica (6), with the rights of who asked for it. It is
+// all or nothing.
 func (m *model) copyTo(s *secret, r *replica) {
-	failed := func(why string) { r.status, r.message = "Failed", why }
-	have := m.byName(s.account, r.region, s.name)
-	if have != nil && m.copyOf(s, r.region) == nil {
-		if !r.force {
-			failed(anything) // two texts are known, neither confirmed
-			return
-		}
-		m.drop(have)
-		have = nil
-	}
-	c := have
-	if c == nil {
-		c = &secret{account: s.account, region: r.region, name: s.name, suffix: s.suffix, created: m.clock.t, primary: s.region, key: r.key}
-	}
-	k, a := m.resolveKey(c.account, c.region, c.key)
-	if a.code != "" {
-		failed(anything)
+	have := m.copyOf(s, r.region)
+	blocking := m.byName(s.account, r.region, s.name)
+	if have == nil && blocking != nil && !r.force {
+		r.status, r.message = "Failed", anything // two texts are known, neither confirmed
 		return
 	}
-	var versions []*version
+	c := &secret{account: s.account, region: r.region, name: s.name, suffix: s.suffix, primary: s.region, key: r.key, created: m.clock.t}
+	if have != nil {
+		c.key, c.created, c.accessed, c.listed = have.key, have.created, have.accessed, have.listed
+	}
+	k, a := m.resolveKey(c.account, c.region, c.key)
 	for _, v := range s.versions {
-		if old := c.version(v.id); old != nil {
-			old.stages = slices.Clone(v.stages)
-			versions = append(versions, old)
-			continue
-		}
-		if m.open(r.by, s, v).code != "" || m.seal(r.by, c, k).code != "" {
-			failed(anything)
+		made := &version{id: v.id, value: v.value, created: v.created, key: k}
+		if old := have.version(v.id); old != nil {
+			made.accessed, made.key = old.accessed, old.key
+		} else if a.code != "" || m.open(r.by, s, v).code != "" || m.seal(r.by, c, k).code != "" {
+			r.status, r.message = "Failed", anything
 			return
 		}
-		versions = append(versions, &version{id: v.id, value: v.value, stages: slices.Clone(v.stages), created: v.created, key: k})
+		made.stages = slices.Clone(v.stages)
+		c.versions = append(c.versions, made)
 	}
-	c.versions, c.description, c.changed = versions, s.description, s.changed
+	c.description, c.changed = s.description, s.changed
 	c.tags, c.tagged, c.policy = slices.Clone(s.tags), s.tagged, s.policy
-	if have == nil {
-		m.secrets = append(m.secrets, c)
+	for _, old := range []*secret{have, blocking} {
+		if old != nil {
+			m.drop(old)
+		}
 	}
+	m.secrets = append(m.secrets, c)
 	r.status, r.message = "InSync", "Replication succeeded"
 }

@@ -142,7 +142,10 @@ func (m *model) put(o op) answer {
 		return a
 	}
 	b := named(s)
-	b["VersionId"], b["VersionStages"] = v.id, v.stages
+	b["VersionId"] = v.id
+	if len(v.stages) > 0 { // a retry for a version that is deprecated by now: 1.2
+		b["VersionStages"] = v.stages
+	}
 	return ok(b)
 }
 

@@ -85,7 +85,7 @@ var faults = []fault{
 	{"principal.go", "arn[1] != \"aws\"", "arn[1] == \"\"", "accounts of other partitions are this one's"},
 	{"principal.go", "p.entityID() != ref.Value", "p.UserID != ref.Value", "the id of a role does not reach its sessions"},
 	{"principal.go", "\t\treturn self && account\n", "\t\treturn self\n", "NotPrincipal spares a user without its account"},
-	{"principal.go", "\t\treturn self && entity && account\n", "\t\treturn self && account\n", "NotPrincipal spares a session without its role"},
+	{"principal.go", "\t\treturn self && entity && account\n", "\t\treturn self && account || self && entity && false\n", "NotPrincipal spares a session without its role"},
 	{"principal.go", "\tif p.Type == AssumedRole {\n\t\treturn p.RoleARN\n\t}\n", "", "aws:PrincipalArn is the session's ARN"},
 
 	// Layers.
