@@ -23,8 +23,8 @@ const (
 // DeleteSecret marks a secret for deletion, or erases it at once when forced.
 func (s *Service) DeleteSecret(ctx context.Context, in *DeleteSecretInput) (*DeleteSecretOutput, error) {
 	// The order of these checks is part of the behaviour: spec 4.1.
-	if !strings.HasPrefix(*in.SecretId, "arn:") && !validName(*in.SecretId) {
-		return nil, errInvalidName()
+	if err := checkID(*in.SecretId); err != nil {
+		return nil, err
 	}
 	days := int64(defaultRecoveryDays)
 	if in.RecoveryWindowInDays != nil {

@@ -30,6 +30,15 @@ func validName(s string) bool {
 	return s != ""
 }
 
+// checkID is the character check of a SecretId, which comes before the other
+// checks of a request (spec 2.2).
+func checkID(id string) error {
+	if !strings.HasPrefix(id, "arn:") && !validName(id) {
+		return errInvalidName()
+	}
+	return nil
+}
+
 func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
@@ -51,10 +60,10 @@ type reference struct {
 // ARN without its random end. An ARN that ends in a hyphen and six characters
 // is always taken as a full one, also when these belong to the name: recorded.
 func resolve(id, account, region string) (reference, error) {
+	if err := checkID(id); err != nil {
+		return reference{}, err
+	}
 	if !strings.HasPrefix(id, "arn:") {
-		if !validName(id) {
-			return reference{}, errInvalidName()
-		}
 		return reference{Given: id, Account: account, Region: region, Name: id}, nil
 	}
 	a, err := aws.ParseARN(id)

@@ -35,12 +35,14 @@ type replica struct {
 	// Synced is the primary's revision that the copy holds.
 	Synced   int64
 	Failures int64
+	// Due is when the job looks at it next, in microseconds; 0 = nothing to do.
+	Due int64
 }
 
-const replicaColumns = `r.replica_region, r.kms_key_id, r.status, r.message, r.overwrite, r.asked_account, r.asked_by, r.synced, r.failures`
+const replicaColumns = `r.replica_region, r.kms_key_id, r.status, r.message, r.overwrite, r.asked_account, r.asked_by, r.synced, r.failures, r.due_at`
 
 func (r *replica) dest(more ...any) []any {
-	return append([]any{&r.Region, &r.KmsKeyID, &r.Status, &r.Message, &r.Overwrite, &r.AskedAccount, &r.AskedBy, &r.Synced, &r.Failures}, more...)
+	return append([]any{&r.Region, &r.KmsKeyID, &r.Status, &r.Message, &r.Overwrite, &r.AskedAccount, &r.AskedBy, &r.Synced, &r.Failures, &r.Due}, more...)
 }
 
 // listReplicas returns a primary's replicas in region order.
@@ -196,6 +198,9 @@ func (s *Service) planReplicas(ctx context.Context, sec *secret, regions []Repli
 
 // ReplicateSecretToRegions adds replicas. The copying is a job's work.
 func (s *Service) ReplicateSecretToRegions(ctx context.Context, in *ReplicateSecretToRegionsInput) (*ReplicateSecretToRegionsOutput, error) {
+	if err := checkID(*in.SecretId); err != nil {
+		return nil, err
+	}
 	if err := s.checkReplicaRegions(ctx, in.AddReplicaRegions); err != nil {
 		return nil, err
 	}

@@ -28,12 +28,11 @@ func (s *Service) ReplicateDue(ctx context.Context) (next time.Time, err error) 
 		primary place
 		uid     string
 		replica replica
-		due     time.Time
 	}
 	var tasks []task
 	err = s.db.Read(ctx, func(tx store.Tx) error {
 		tasks = nil
-		rows, err := tx.Query(`SELECT r.account, r.region, r.secret_uid, r.due_at, `+replicaColumns+` FROM secret_replicas r
+		rows, err := tx.Query(`SELECT r.account, r.region, r.secret_uid, `+replicaColumns+` FROM secret_replicas r
 			WHERE r.due_at > 0 ORDER BY r.due_at LIMIT $1`, int64(replicateBatch))
 		if err != nil {
 			return err
@@ -41,12 +40,10 @@ func (s *Service) ReplicateDue(ctx context.Context) (next time.Time, err error) 
 		defer rows.Close()
 		for rows.Next() {
 			var t task
-			var due int64
-			dest := append([]any{&t.primary.Account, &t.primary.Region, &t.uid, &due}, t.replica.dest()...)
+			dest := append([]any{&t.primary.Account, &t.primary.Region, &t.uid}, t.replica.dest()...)
 			if err := rows.Scan(dest...); err != nil {
 				return err
 			}
-			t.due = aws.Micros(due)
 			tasks = append(tasks, t)
 		}
 		return rows.Err()
@@ -55,8 +52,8 @@ func (s *Service) ReplicateDue(ctx context.Context) (next time.Time, err error) 
 		return time.Time{}, err
 	}
 	for _, t := range tasks {
-		if t.due.After(s.now()) {
-			return t.due, nil
+		if due := aws.Micros(t.replica.Due); due.After(s.now()) {
+			return due, nil
 		}
 		if err := s.replicate(ctx, t.primary, t.uid, &t.replica); err != nil {
 			return time.Time{}, err
@@ -68,8 +65,8 @@ func (s *Service) ReplicateDue(ctx context.Context) (next time.Time, err error) 
 	return time.Time{}, nil
 }
 
-// replicate brings one replica up to date, as one service event that ends as
-// ReplicationSucceeded or ReplicationFailed.
+// replicate brings one replica up to date, between the service events
+// ReplicationStarted and ReplicationSucceeded or ReplicationFailed (spec 14.2).
 func (s *Service) replicate(ctx context.Context, at place, uid string, r *replica) error {
 	primary, err := scanSecret(s.db.Get(ctx, secretByUID, at.Account, at.Region, uid))
 	if errors.Is(err, store.ErrNoRows) {
@@ -78,13 +75,18 @@ func (s *Service) replicate(ctx context.Context, at place, uid string, r *replic
 	if err != nil {
 		return err
 	}
-	var failure error
 	err = s.event(ctx, "ReplicationStarted", primary, "", func(ctx context.Context) error {
+		wire.CallFrom(ctx).Extra["ReplicaRegion"] = r.Region
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var failure error
+	err = s.event(ctx, "ReplicationSucceeded", primary, "", func(ctx context.Context) error {
 		call := wire.CallFrom(ctx)
 		call.Extra["ReplicaRegion"] = r.Region
-		failure = s.copyTo(ctx, primary, r)
-		if failure == nil {
-			call.Operation = "ReplicationSucceeded"
+		if failure = s.copyTo(ctx, primary, r); failure == nil {
 			return nil
 		}
 		call.Operation = "ReplicationFailed"
@@ -98,7 +100,8 @@ func (s *Service) replicate(ctx context.Context, at place, uid string, r *replic
 	return err
 }
 
-// noteFailure says in the status what the caller must mend, or plans another try.
+// noteFailure says in the status what the caller must mend, or plans another try,
+// unless the replica was woken or asked for again meanwhile.
 func (s *Service) noteFailure(ctx context.Context, primary *secret, r *replica, failure error) error {
 	status, due := replicaInProgress, s.now().Add(backoff(r.Failures)).UnixMicro()
 	message, told := failureMessage(failure)
@@ -107,8 +110,8 @@ func (s *Service) noteFailure(ctx context.Context, primary *secret, r *replica, 
 	}
 	return s.db.Write(ctx, func(tx store.Tx) error {
 		_, err := tx.Exec(`UPDATE secret_replicas SET status = $5, message = $6, due_at = $7, failures = failures + 1
-			WHERE account = $1 AND region = $2 AND secret_uid = $3 AND replica_region = $4`,
-			primary.Account, primary.Region, primary.UID, r.Region, status, message, due)
+			WHERE account = $1 AND region = $2 AND secret_uid = $3 AND replica_region = $4 AND due_at = $8`,
+			primary.Account, primary.Region, primary.UID, r.Region, status, message, due, r.Due)
 		return err
 	})
 }

@@ -201,12 +201,15 @@ func (s *Service) sameValue(ctx context.Context, sec *secret, old *version, v va
 
 // UpdateSecret changes description, key, type or value.
 func (s *Service) UpdateSecret(ctx context.Context, in *UpdateSecretInput) (*UpdateSecretOutput, error) {
+	if in.ClientRequestToken == nil && (in.SecretString != nil || in.SecretBinary != nil) {
+		return nil, errNoToken()
+	}
+	if err := checkID(*in.SecretId); err != nil {
+		return nil, err
+	}
 	v, given, err := valueOf(in.SecretString, in.SecretBinary)
 	if err != nil {
 		return nil, err
-	}
-	if given && in.ClientRequestToken == nil {
-		return nil, errNoToken()
 	}
 	return retry(func() (*UpdateSecretOutput, error) { return s.updateSecret(ctx, in, v, given) })
 }

@@ -50,6 +50,9 @@ func errTooManyTags(limit int) *aws.Error {
 
 // TagResource sets tags by key.
 func (s *Service) TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error) {
+	if err := checkID(*in.SecretId); err != nil {
+		return nil, err
+	}
 	tags, err := s.newTags(in.Tags)
 	if err != nil {
 		return nil, err

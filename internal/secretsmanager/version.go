@@ -160,6 +160,9 @@ func (s *Service) PutSecretValue(ctx context.Context, in *PutSecretValueInput) (
 	if in.ClientRequestToken == nil {
 		return nil, errNoToken()
 	}
+	if err := checkID(*in.SecretId); err != nil {
+		return nil, err
+	}
 	v, given, err := valueOf(in.SecretString, in.SecretBinary)
 	if err != nil {
 		return nil, err
@@ -410,6 +413,9 @@ func errBadToken() error { return ErrInvalidNextToken("The NextToken value is in
 
 // UpdateSecretVersionStage moves one label by the table of spec 3.3.
 func (s *Service) UpdateSecretVersionStage(ctx context.Context, in *UpdateSecretVersionStageInput) (*UpdateSecretVersionStageOutput, error) {
+	if err := checkID(*in.SecretId); err != nil {
+		return nil, err
+	}
 	if in.MoveToVersionId == nil && in.RemoveFromVersionId == nil {
 		return nil, wire.Invalid(ErrInvalidParameter("You must provide either MoveToVersionId or RemoveFromVersionId."))
 	}

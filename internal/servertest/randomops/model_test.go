@@ -236,11 +236,14 @@ var operations = map[string]func(*model, op) answer{
 	"UpdateSecretVersionStage":     (*model).moveLabel,
 }
 
+// badName: an id that is no ARN and has a character that names don't have (2.1).
+func badName(id string) bool { return !strings.HasPrefix(id, "arn:") && !nameChars.MatchString(id) }
+
 // enter does what every operation on a secret begins with (2.2): characters,
 // authorization, existence, then state. Each caller says which states it stands.
 func (m *model) enter(o op, allowDeleted, allowReplica bool) (*secret, answer) {
 	id := o.text("SecretId")
-	if !strings.HasPrefix(id, "arn:") && !nameChars.MatchString(id) {
+	if badName(id) {
 		return nil, errName
 	}
 	p := m.find(o, id)

@@ -39,7 +39,7 @@ var resourcePolicies = []*resourcePolicy{
 	wrongPolicy("This resource policy contains a syntax error.", `{"Version":"2012-10-17","Statement":[`),
 	wrongPolicy("This policy has invalid syntax.", `{"Version":"2020-01-01","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+accountA+`"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}]}`),
 	wrongPolicy("This resource policy contains an unsupported principal.", document([]statement{{effect: "Allow", to: []string{"arn:aws:iam::" + accountA + ":user/nobody"}, actions: []string{"GetSecretValue"}}})),
-	wrongPolicy("This resource policy contains an unsupported service principal.", strings.ReplaceAll(document([]statement{{effect: "Allow", to: []string{"nothing.amazonaws.com"}, actions: []string{"GetSecretValue"}}}), `"AWS"`, `"Service"`)),
+	wrongPolicy("This resource policy contains an unsupported service principal.", strings.ReplaceAll(document([]statement{{effect: "Allow", to: []string{"nothing.example.com"}, actions: []string{"GetSecretValue"}}}), `"AWS"`, `"Service"`)),
 }
 
 func policyByText(text string) *resourcePolicy {

@@ -125,6 +125,8 @@ func (m *model) put(o op) answer {
 	switch {
 	case o.text("ClientRequestToken") == "":
 		return errToken
+	case badName(o.text("SecretId")):
+		return errName
 	case both(o):
 		return errBoth
 	case given(o) == "":
@@ -250,6 +252,8 @@ func (m *model) update(o op) answer {
 	switch {
 	case value && o.text("ClientRequestToken") == "":
 		return errToken
+	case badName(o.text("SecretId")):
+		return errName
 	case both(o):
 		return errBoth
 	}
@@ -279,6 +283,8 @@ func (m *model) update(o op) answer {
 			}
 		}
 	}
+	labelled := slices.Clone(s.versions) // as they are now, before the new one joins
+	labelled = slices.DeleteFunc(labelled, func(v *version) bool { return !moved(v) })
 	b := named(s)
 	if value {
 		v, a := m.newVersion(o, s, keyID, nil)
@@ -288,7 +294,7 @@ func (m *model) update(o op) answer {
 		b["VersionId"] = v.id
 	}
 	if o.has("KmsKeyId") {
-		m.reencrypt(o.who, s, keyID, moveTo)
+		m.reencrypt(o.who, s, labelled, keyID, moveTo)
 	}
 	if o.has("Description") {
 		s.description = o.text("Description")
@@ -305,10 +311,10 @@ func moved(v *version) bool {
 // reencrypt moves a secret to another key (13.3). What nobody can open, since its key
 // is disabled, stays under the old one; the specification says so only of what the
 // caller may not encrypt.
-func (m *model) reencrypt(who int, s *secret, id string, k *key) {
+func (m *model) reencrypt(who int, s *secret, labelled []*version, id string, k *key) {
 	s.key = id
-	for _, v := range s.versions {
-		if moved(v) && m.open(who, s, v).code == "" && m.mayUse(who, "Encrypt", k, s.account) {
+	for _, v := range labelled {
+		if m.open(who, s, v).code == "" && m.mayUse(who, "Encrypt", k, s.account) {
 			v.key = k
 		}
 	}
@@ -445,6 +451,9 @@ func (m *model) listVersions(o op) answer {
 // moveLabel is 3.3.
 func (m *model) moveLabel(o op) answer {
 	label, from, to := o.text("VersionStage"), o.text("RemoveFromVersionId"), o.text("MoveToVersionId")
+	if badName(o.text("SecretId")) {
+		return errName
+	}
 	if from == "" && to == "" {
 		return fail("InvalidParameterException", anything)
 	}
@@ -497,7 +506,7 @@ func (m *model) moveLabel(o op) answer {
 // remove is 4.1.
 func (m *model) remove(o op) answer {
 	id, force := o.text("SecretId"), o.flag("ForceDeleteWithoutRecovery")
-	if !strings.HasPrefix(id, "arn:") && !nameChars.MatchString(id) {
+	if badName(id) {
 		return errName
 	}
 	window := 30
@@ -584,6 +593,9 @@ func (s *secret) merge(list []object) {
 
 // tag is TagResource (10.1); the answer is empty (1.2).
 func (m *model) tag(o op) answer {
+	if badName(o.text("SecretId")) {
+		return errName
+	}
 	if a := wrongTags(o, nil, 50); a.code != "" {
 		return a
 	}
