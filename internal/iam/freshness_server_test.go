@@ -70,7 +70,7 @@ func TestChangesHoldAtOnce(t *testing.T) {
 					}
 				})
 			}
-			for range 8 {
+			for range 4 {
 				for i := range changes {
 					state.Store(nil)
 					ok(t, changes[i].make())

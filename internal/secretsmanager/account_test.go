@@ -130,3 +130,28 @@ func TestDefaultKeyOfStrangers(t *testing.T) {
 		t.Errorf("the denied request made key %s", *aliases[i].TargetKeyId)
 	}
 }
+
+// TestForeignKey: a secret may rest under a key of another account that admits
+// the caller; whether a key that does not is there is not told (spec 13.5).
+func TestForeignKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.Account(t, stranger)
+	key := *call(t, w.keys(other, "").CreateKey, &kms.CreateKeyInput{}).KeyMetadata.Arn
+	missing := key[:len(key)-4] + "0000"
+	for _, arn := range []string{key, missing} {
+		fails(t, w.c.CreateSecret, &sm.CreateSecretInput{Name: new("s"), SecretString: new("v"), KmsKeyId: &arn}, denied, msgKMS)
+	}
+	call(t, w.keys(other, "").PutKeyPolicy, &kms.PutKeyPolicyInput{KeyId: &key, Policy: new(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["` +
+		servertest.Account + `","` + stranger + `"]},"Action":"kms:*","Resource":"*"}]}`)})
+	call(t, w.c.CreateSecret, &sm.CreateSecretInput{Name: new("s"), SecretString: new("v"), ClientRequestToken: new(tokenA), KmsKeyId: &key})
+	if got := w.keysOf(t, "s"); got[tokenA] != key {
+		t.Errorf("version under %s", got[tokenA])
+	}
+	if got := w.get(t, "s"); got != "v" {
+		t.Errorf("value %q", got)
+	}
+	call(t, w.keys(other, "").DisableKey, &kms.DisableKeyInput{KeyId: &key})
+	fails(t, w.c.GetSecretValue, &sm.GetSecretValueInput{SecretId: new("s")}, noDecryption,
+		"Secrets Manager can't decrypt the protected secret text using the provided KMS key. "+key+" is disabled.")
+}

@@ -253,15 +253,3 @@ func (w *world) rawFails(t testing.TB, operation, body, code, message string, hi
 	}
 	errs.Note(t, operation, code, message, hint...)
 }
-
-// eventually waits for what another goroutine of the server does.
-func eventually(t testing.TB, what string, fn func() bool) {
-	t.Helper()
-	for range 200 {
-		if fn() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("%s: not so after two seconds", what)
-}

@@ -142,15 +142,42 @@ func (g generator) scalar(text string) any {
 }
 
 // breakOnePolicy makes one policy of the vector malformed in a way that §1
-// leaves no doubt about.
+// leaves no doubt about. The policy is plain otherwise and often the only one,
+// so that there is nothing else to refuse.
 func (g generator) breakOnePolicy() {
 	places := g.places()
 	if len(places) == 0 {
 		return
 	}
 	place := one(g, places)
-	p := decoded(*place.text)
-	s := one(g, statementsOf(p))
+	s := object{"Effect": "Allow", "Action": "*", "Resource": "*"}
+	switch place.kind {
+	case resourcePolicy, endpointPolicy:
+		s["Principal"] = "*"
+	case trustPolicy:
+		s["Principal"] = "*"
+		delete(s, "Resource")
+	}
+	*place.text = g.broken(place.kind, object{"Version": "2012-10-17", "Statement": s}, s)
+	if g.chance(25) {
+		return
+	}
+	for _, other := range places {
+		if other.text != place.text {
+			*other.text = nil
+		}
+	}
+	for _, list := range []*[]json.RawMessage{&g.v.Identity, &g.v.Session, &g.v.SCP} {
+		kept := slices.DeleteFunc(*list, func(text json.RawMessage) bool { return text == nil })
+		*list = slices.Clip(kept)
+		if len(kept) == 0 {
+			*list = nil
+		}
+	}
+}
+
+// broken spoils a policy by its only statement.
+func (g generator) broken(k policyKind, p, s object) json.RawMessage {
 	switch g.r.IntN(16) {
 	case 0:
 		s["Effect"] = "allow"
@@ -162,31 +189,26 @@ func (g generator) breakOnePolicy() {
 		s["Action"], s["NotAction"] = "*", "*"
 	case 4:
 		delete(s, "Action")
-		delete(s, "NotAction")
 	case 5:
 		s["Condition"] = object{"StringMatches": object{"aws:username": "alice"}}
 	case 6:
 		s["Condition"] = object{"Bool": object{"aws:SecureTransport": object{}}}
 	case 7:
 		s["Action"] = []any{[]any{"*"}}
-		delete(s, "NotAction")
 	case 8:
 		p["Statement"] = []any{}
 	case 9: // partial wildcard, or a principal where none belongs
-		delete(s, "NotPrincipal")
 		s["Principal"] = object{"AWS": "arn:aws:iam::" + home + ":user/*"}
 	case 10: // duplicate member
-		*place.text = json.RawMessage(`{"Statement":` + string(encode(p["Statement"])) + "," + string(encode(p)[1:]))
-		return
+		return json.RawMessage(`{"Statement":` + string(encode(s)) + "," + string(encode(p)[1:]))
 	case 11:
 		s["Condition"] = object{one(g, []string{"DateEquals", "ForAllValues:DateNotEqualsIfExists"}): object{"aws:CurrentTime": one(g, noDates)}}
 	case 12:
 		delete(s, "Resource")
-		delete(s, "NotResource")
-		if place.kind == trustPolicy {
+		if k == trustPolicy {
 			s["Resource"] = "*"
 		}
-		if place.kind == resourcePolicy && g.mandatory() { // a key policy may do without
+		if k == resourcePolicy && g.mandatory() { // a key policy may do without
 			s["Resource"] = []any{}
 		}
 	case 13:
@@ -197,7 +219,7 @@ func (g generator) breakOnePolicy() {
 	case 15:
 		s["Condition"] = object{"NullIfExists": object{"aws:username": "true"}}
 	}
-	*place.text = encode(p)
+	return encode(p)
 }
 
 // place is where a policy stands in a vector.

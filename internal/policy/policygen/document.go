@@ -201,11 +201,13 @@ func (g generator) wildcards(text string) string {
 			return "*"
 		}
 		i := g.r.IntN(len(runes))
-		switch g.r.IntN(8) {
+		switch g.r.IntN(9) {
 		case 0:
 			return "*"
 		case 1, 2:
 			text = string(runes[:i]) + "*"
+		case 8: // a run of nothing
+			text += "*"
 		case 3:
 			text = "*" + string(runes[i:])
 		case 4:
@@ -252,6 +254,9 @@ func (g generator) variable(wanted string) string {
 			fitting = append(fitting, f.name)
 		}
 	}
+	if starred := g.starred(facts); len(starred) > 0 && g.chance(15) { // a value is no pattern
+		return "${" + g.keyCase(one(g, starred)) + "}"
+	}
 	drawn := one(g, facts)
 	key := drawn.name
 	if len(fitting) > 0 && g.chance(80) {
@@ -273,6 +278,18 @@ func (g generator) variable(wanted string) string {
 		}
 	}
 	return "${" + key + "}"
+}
+
+// starred lists the keys whose value would match more than itself if it were a
+// pattern.
+func (g generator) starred(facts []fact) []string {
+	var names []string
+	for _, f := range facts {
+		if f.given && !f.value.Multivalued && strings.ContainsAny(f.value.Strings[0], "*?") {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // principalElement draws Principal, or for NotPrincipal a list that is likely

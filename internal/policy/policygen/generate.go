@@ -72,7 +72,7 @@ func Generate(r *rand.Rand) reference.Vector {
 	if g.chance(5) {
 		v.SCP = g.documents(limitPolicy, 1+g.r.IntN(2))
 	}
-	if g.chance(3) {
+	if g.chance(5) {
 		g.breakOnePolicy()
 	}
 	return v
@@ -171,7 +171,7 @@ func (g generator) caller() reference.Principal {
 		return reference.Principal{Type: reference.Anonymous, UserID: "anonymous"}
 	}
 	if p.Type != reference.Root && g.chance(50) {
-		p.Tags = map[string]string{g.keyCase("team"): one(g, teams)}
+		p.Tags = map[string]string{one(g, []string{"team", "team", "Team"}): one(g, teams)}
 		if g.chance(30) {
 			p.Tags["env"] = one(g, words)
 		}

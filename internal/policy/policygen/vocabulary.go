@@ -27,7 +27,7 @@ var (
 
 	secrets = []string{
 		"prod/db-AbCdEf", "prod/db/replica-AbCdEf", "dev/api-XyZ123", "users/alice/tok-AbCdEf", "users/bob/tok-AbCdEf",
-		"red/key-QwErTy", "blue/key:1-QwErTy", "odd/a*b?c${x}-AbCdEf",
+		"red/key-QwErTy", "prod/clé-AbCdEf", "blue/key:1-QwErTy", "odd/a*b?c${x}-AbCdEf",
 	}
 	keys = []string{
 		"key/1234abcd-12ab-34cd-56ef-1234567890ab", "key/mrk-red", "alias/prod",
@@ -42,7 +42,7 @@ var (
 	listActions = []string{"secretsmanager:ListSecrets", "kms:ListKeys", "sts:GetCallerIdentity"}
 
 	words = []string{"prod", "Prod", "dev", "red", ""}
-	teams = []string{"red", "red", "blue", "Red", "r*", ""}
+	teams = []string{"red", "red", "blue", "Red", "r*", "*", ""}
 )
 
 // valueKind is what a context key holds.
@@ -68,7 +68,8 @@ var (
 	dates = []string{
 		"2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00", "1772366400", "2026-03-01T12:00Z", "2026-03-01T12:00:00.000Z",
 		"2026-03-01T11:59:59.999Z", "2026-03-01T12:00:00.001Z", "1772366399", "1772366401", "2026-03-01", "2026-03-01T00:00:00Z",
-		"2026-03-01T12:00:00", "2026-3-1t12", "2026-03-01T06:30:00.5-05:30", "2026-03", "2026-03-02", "2026", "2026T", "02026-03",
+		"2026-03-01T12:00:00", "2026-3-1t12", "2026-03-01T06:30:00.50-05:30", "2026-03-01T12:00:00.5Z",
+		"2026-03-01T12:00:00.25Z", "2026-03", "2026-03-02", "2026", "2026T", "02026-03",
 		"0", "-1", "-0004-02-29", "2000-02-29", "1970-01-01", "9223372036854775807", "292278993-12-31",
 	}
 	noDates = []string{
@@ -96,7 +97,7 @@ var pools = map[valueKind]pool{
 	},
 	ipKind: {
 		request: []string{
-			"203.0.113.0", "203.0.113.7", "203.0.113.255", "203.0.112.255", "203.0.114.0", "10.0.0.1",
+			"203.0.113.0", "203.0.113.6", "203.0.113.7", "203.0.113.255", "203.0.112.255", "203.0.114.0", "10.0.0.1",
 			"2001:db8:1234::1", "2001:db8:1234:ffff::", "2001:db8:1235::", "2001:0DB8:1234:0::1", "not-an-address", "203.0.113.256", "",
 			"::ffff:203.0.113.7", "::FFFF:cb00:7107", "::ffff:10.0.0.1", "2001:db8:1234::1%eth0", "203.0.113.0/24",
 		},

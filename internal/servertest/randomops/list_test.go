@@ -210,7 +210,7 @@ func (m *model) password(o op) answer {
 	}
 	each := !o.has("RequireEachIncludedType") || o.flag("RequireEachIncludedType")
 	switch {
-	case left == 0 && !o.flag("IncludeSpace") && (!each || emptied == 0):
+	case left == 0 && !o.flag("IncludeSpace"):
 		return fail("InvalidParameterException", "All characters have been excluded from selection")
 	case each && emptied > 0:
 		return fail("InvalidParameterException", "All characters of the desired type have been excluded")

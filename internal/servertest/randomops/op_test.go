@@ -25,6 +25,8 @@ type op struct {
 	in     object
 	// walk follows NextToken to the last page.
 	walk bool
+	// idle steps changed nothing: they only read, or failed.
+	idle bool
 	// after is how far the clock moves before the step.
 	after time.Duration
 }

@@ -49,6 +49,9 @@ func (m *model) addRegions(o op, s *secret) {
 			if s.replicas[i].status != "Failed" {
 				continue // already there: nothing
 			}
+			if m.copyOf(s, region) != nil {
+				keyID = s.replicas[i].key // only UpdateSecret changes it (not specified)
+			}
 			s.replicas = slices.Delete(s.replicas, i, i+1)
 		}
 		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who, due: true}
@@ -75,6 +78,9 @@ func (m *model) mayReplicate(o op, s *secret, id string) bool {
 
 // replicate is ReplicateSecretToRegions (6).
 func (m *model) replicate(o op) answer {
+	if badName(o.text("SecretId")) {
+		return errName
+	}
 	if a := wrongRegions(o); a.code != "" {
 		return a
 	}

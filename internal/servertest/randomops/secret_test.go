@@ -310,12 +310,19 @@ func moved(v *version) bool {
 
 // reencrypt moves a secret to another key (13.3). What nobody can open, since its key
 // is disabled, stays under the old one; the specification says so only of what the
-// caller may not encrypt.
+// caller may not encrypt. The primary of a replica shows its new key.
 func (m *model) reencrypt(who int, s *secret, labelled []*version, id string, k *key) {
 	s.key = id
 	for _, v := range labelled {
 		if m.open(who, s, v).code == "" && m.mayUse(who, "Encrypt", k, s.account) {
 			v.key = k
+		}
+	}
+	if p := m.byName(s.account, s.primary, s.name); s.isReplica() && p != nil && m.copyOf(p, s.region) == s {
+		for _, r := range p.replicas {
+			if r.region == s.region {
+				r.key = id
+			}
 		}
 	}
 	m.touch(s)

@@ -1,0 +1,70 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/strongroom/strongroom/internal/aws"
+)
+
+// shelf is a directory and its generations, by key.
+type shelf struct {
+	held       map[string]*Identity
+	generation int64
+}
+
+func (s *shelf) Generation(context.Context, string, string, string) (int64, error) {
+	return s.generation, nil
+}
+
+func (s *shelf) Identity(_ context.Context, keyID string) (*Identity, error) {
+	if id := s.held[keyID]; id != nil {
+		return id, nil
+	}
+	return nil, ErrUnknownKey
+}
+
+func (s *shelf) Entity(ctx context.Context, _, id string) (*Identity, error) {
+	return s.Identity(ctx, id)
+}
+
+// A withdrawn key's secret leaves memory with the first call that it is refused,
+// and what was derived from it too; a guess costs nothing of the kind.
+func TestWithdrawnKeysLeaveMemory(t *testing.T) {
+	s := &shelf{held: map[string]*Identity{"AKIA1": {Principal: &aws.Principal{}}, "AIDA1": {Principal: &aws.Principal{}}}}
+	var dropped []string
+	c := newCache(s, s, func(id string) { dropped = append(dropped, id) })
+	ask := func() {
+		_, _, _ = c.key(t.Context(), "111122223333", "AKIA1")
+		_, _, _ = c.key(t.Context(), "111122223333", "AKIA2")
+		_, _, _ = c.entity(t.Context(), "111122223333", "AIDA1")
+	}
+	if ask(); len(c.entries) != 2 || len(dropped) != 0 {
+		t.Fatalf("%d entries, dropped %v", len(c.entries), dropped)
+	}
+	clear(s.held)
+	s.generation++
+	ask()
+	ask()
+	if len(c.entries) != 0 || len(dropped) != 1 || dropped[0] != "AKIA1" {
+		t.Errorf("%d entries, dropped %v", len(c.entries), dropped)
+	}
+}
+
+// The cache is bounded, and what is in it already needs no room.
+func TestCacheIsBounded(t *testing.T) {
+	s := &shelf{}
+	c := newCache(s, s, func(string) {})
+	id := &Identity{Principal: &aws.Principal{}}
+	for i := range cacheLimit + 1000 {
+		_, _, _ = c.keep(fmt.Sprint(i), 1, id, nil)
+	}
+	if len(c.entries) != cacheLimit {
+		t.Errorf("%d entries", len(c.entries))
+	}
+	_, _, _ = c.keep(fmt.Sprint(cacheLimit+999), 2, id, nil)
+	if len(c.entries) != cacheLimit {
+		t.Errorf("%d entries after one was renewed", len(c.entries))
+	}
+}
