@@ -84,7 +84,7 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 	if !ok {
 		return nil, "", sigv4.ErrUnrecognizedClient
 	}
-	id, generation, err := s.cache.key(ctx, account, sig.AccessKeyID)
+	id, generation, err := s.cache.claimed(ctx, account, sig.AccessKeyID)
 	if errors.Is(err, ErrUnknownKey) {
 		return nil, "", sigv4.ErrUnrecognizedClient
 	}

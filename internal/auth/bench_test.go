@@ -125,3 +125,8 @@ func BenchmarkAuthorizeParallel(b *testing.B) {
 		}
 	})
 }
+
+func (g *generation) Known(ctx context.Context, account, region, kind string) (int64, bool) {
+	v, err := g.Generation(ctx, account, region, kind)
+	return v, err == nil
+}

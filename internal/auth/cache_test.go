@@ -68,3 +68,8 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("%d entries after one was renewed", len(c.entries))
 	}
 }
+
+func (s *shelf) Known(ctx context.Context, account, region, kind string) (int64, bool) {
+	v, err := s.Generation(ctx, account, region, kind)
+	return v, err == nil
+}

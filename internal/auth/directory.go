@@ -61,6 +61,8 @@ type Directory interface {
 // Generations tells whether something cached may still be used.
 type Generations interface {
 	Generation(ctx context.Context, account, region, kind string) (int64, error)
+	// Known is Generation where that costs no round trip.
+	Known(ctx context.Context, account, region, kind string) (value int64, ok bool)
 }
 
 // IAMGeneration is the kind under which IAM counts its changes. IAM is global:
@@ -91,6 +93,24 @@ type cached struct {
 
 func newCache(dir Directory, gens Generations, dropped func(string)) *cache {
 	return &cache{dir: dir, gens: gens, dropped: dropped, entries: make(map[string]cached)}
+}
+
+// claimed returns the holder of an access key for verifying a signature. Where
+// asking for the generation costs a round trip it takes an entry as it is: the
+// secret behind a key id never changes, and whether the key and its rights are
+// still good is asked again, of the generation that the operation's own statement
+// returns, before anything is decided.
+func (c *cache) claimed(ctx context.Context, account, keyID string) (*Identity, int64, error) {
+	if _, free := c.gens.Known(ctx, account, "", IAMGeneration); free {
+		return c.key(ctx, account, keyID)
+	}
+	c.mu.RLock()
+	e, ok := c.entries[keyID]
+	c.mu.RUnlock()
+	if ok {
+		return e.identity, e.generation, nil
+	}
+	return c.key(ctx, account, keyID)
 }
 
 // key returns the holder of an account's access key as it is now, and the

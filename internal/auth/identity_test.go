@@ -243,3 +243,8 @@ func TestAuthorizeAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func (d *slow) Known(ctx context.Context, account, region, kind string) (int64, bool) {
+	v, err := d.Generation(ctx, account, region, kind)
+	return v, err == nil
+}

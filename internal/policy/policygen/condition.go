@@ -99,8 +99,11 @@ func (g generator) conditionValue(op operator, f fact) any {
 		actual = one(g, f.value.Strings)
 	}
 	if op.kind == dateKind { // what is no date would make the policy malformed
-		if slices.Contains(dates, actual) && g.chance(50) {
+		switch n := g.r.IntN(100); {
+		case n < 40 && slices.Contains(dates, actual):
 			return g.scalar(actual)
+		case n < 70:
+			return g.scalar(g.neighbour(dates, actual))
 		}
 		return g.scalar(one(g, dates))
 	}
@@ -109,6 +112,8 @@ func (g generator) conditionValue(op operator, f fact) any {
 	}
 	p := pools[op.kind]
 	switch n := g.r.IntN(100); {
+	case n < 8:
+		return g.scalar(g.neighbour(p.request, actual))
 	case n < 35 && f.given:
 		return g.scalar(actual)
 	case n < 40 && f.given && op.kind == stringKind:
@@ -121,6 +126,16 @@ func (g generator) conditionValue(op operator, f fact) any {
 		return g.scalar(one(g, p.policy))
 	}
 	return g.scalar(one(g, p.request))
+}
+
+// neighbour picks what stands beside text in a list, where values that are
+// easily mistaken for each other stand together.
+func (g generator) neighbour(list []string, text string) string {
+	i := slices.Index(list, text)
+	if i < 0 {
+		return one(g, list)
+	}
+	return list[max(0, min(len(list)-1, i-2+g.r.IntN(5)))]
 }
 
 // plainNumber is a JSON number whose text no decoder is tempted to change.

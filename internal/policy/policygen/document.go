@@ -2,7 +2,9 @@ package policygen
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/strongroom/strongroom/internal/policy/reference"
 )
@@ -201,6 +203,9 @@ func (g generator) wildcards(text string) string {
 			return "*"
 		}
 		i := g.r.IntN(len(runes))
+		if wide := slices.IndexFunc(runes, func(r rune) bool { return r >= utf8.RuneSelf }); wide >= 0 && g.chance(40) {
+			i = wide
+		}
 		switch g.r.IntN(9) {
 		case 0:
 			return "*"
