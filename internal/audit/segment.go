@@ -96,7 +96,6 @@ type segment struct {
 	off     int64  // where the next line goes
 	first   uint64
 	records uint64
-	header  Hash
 }
 
 // room is how many bytes of lines are certain to fit. One line's length is kept

@@ -251,7 +251,7 @@ func rewrite(b *bench, path, old, new string) Hash {
 func rewriteFrom(b *bench, path string, prev *Hash, old, new string) Hash {
 	b.Helper()
 	in := lines(b.read(path))
-	h, chain, err := parseHeader(bytes.TrimSuffix(in[0], []byte("\n")))
+	h, _, err := parseHeader(bytes.TrimSuffix(in[0], []byte("\n")))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestRefused(t *testing.T) {
 		":2: cannot unmarshal":               "region: us-east-1\nlimits: {body: many}\n",
 		":2: mapping values are not allowed": "listen: a\n b: c\n",
 		":3: audit durability":               "region: us-east-1\naudit:\n  durability: maybe\n",
-		"missing: no such file or directory":                   "database_file: missing\n",
+		"missing: no such file or directory": "database_file: missing\n",
 		"is none of debug":                   "log: {level: loud}\n",
 		"not a region":                       "region: Mars\n",
 		"works on loopback only":             "insecure_http: true\nlisten: 0.0.0.0:80\n",

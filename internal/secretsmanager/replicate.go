@@ -173,14 +173,14 @@ func (s *Service) replicaRow(primary *secret, r *replica, held *secret, fresh bo
 func (s *Service) copyVersions(ctx context.Context, primary, next *secret, r *replica) (map[string]*version, error) {
 	ctx = actAs(ctx, &aws.Principal{Type: aws.PrincipalUser, Account: r.AskedAccount, UserID: r.AskedBy})
 	var all []*version
-	have := map[string]bool{}
+	have := map[string]time.Time{}
 	err := s.db.Read(ctx, func(tx store.Tx) (err error) {
 		if all, err = listVersions(tx, primary); err != nil {
 			return err
 		}
 		held, err := listVersions(tx, next)
 		for _, v := range held {
-			have[v.ID] = true
+			have[v.ID] = v.CreatedAt
 		}
 		return err
 	})
@@ -189,7 +189,8 @@ func (s *Service) copyVersions(ctx context.Context, primary, next *secret, r *re
 	}
 	out := make(map[string]*version)
 	for _, meta := range all {
-		if have[meta.ID] {
+		// A token may come again, with another value, once its version was pruned.
+		if made, held := have[meta.ID]; held && made.Equal(meta.CreatedAt) {
 			out[meta.ID] = nil
 			continue
 		}
@@ -279,7 +280,8 @@ func (s *Service) storeReplica(tx store.Tx, primary, next *secret, r *replica, v
 }
 
 // storeReplicaVersions adds the sealed versions and removes those that the
-// primary no longer has. A nil version is one that is there already.
+// primary no longer has, or has made anew. A nil version is one that is there
+// already.
 func storeReplicaVersions(tx store.Tx, next *secret, versions map[string]*version) error {
 	held, err := listVersions(tx, next)
 	if err != nil {
@@ -287,8 +289,8 @@ func storeReplicaVersions(tx store.Tx, next *secret, versions map[string]*versio
 	}
 	have := make(map[string]bool, len(held))
 	for _, v := range held {
-		have[v.ID] = true
-		if _, wanted := versions[v.ID]; wanted {
+		if fresh, wanted := versions[v.ID]; wanted && fresh == nil {
+			have[v.ID] = true
 			continue
 		}
 		if _, err := tx.Exec(`DELETE FROM secret_versions WHERE account = $1 AND region = $2 AND secret_uid = $3 AND version_id = $4`,
@@ -300,7 +302,7 @@ func storeReplicaVersions(tx store.Tx, next *secret, versions map[string]*versio
 		if v == nil && !have[id] {
 			return fmt.Errorf("version %s vanished from the replica", id)
 		}
-		if v != nil && !have[id] {
+		if v != nil {
 			if err := insertVersion(tx, next, v); err != nil {
 				return err
 			}

@@ -103,7 +103,7 @@ func checkPolicy(k kind, p policy) error {
 			}
 		case "Id":
 			if _, ok := value.(string); !ok {
-				return errors.New("Id is not a string")
+				return errors.New("element Id is not a string")
 			}
 		case "Statement":
 		default:
@@ -117,7 +117,7 @@ func checkPolicy(k kind, p policy) error {
 	for _, s := range list(statements) {
 		statement, ok := s.(map[string]any)
 		if !ok {
-			return errors.New("Statement is not an object")
+			return errors.New("element Statement is not a list of objects")
 		}
 		if err := checkStatement(k, statement); err != nil {
 			return err

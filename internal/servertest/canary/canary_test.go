@@ -1,7 +1,6 @@
 package canary_test
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -189,7 +188,7 @@ func (w *world) expectKinds() {
 	w.Helper()
 	for _, kind := range []string{kindSecret, kindPlain, kindDataKey, kindPassword, kindKey, kindToken, kindRefused, kindInternal, kindRoot, kindAdmin} {
 		if w.count(kind) == 0 {
-			w.Error(fmt.Sprintf("no value is a %s", kind))
+			w.Errorf("no value is a %s", kind)
 		}
 	}
 }

@@ -35,14 +35,7 @@ var quotas = limits{versions: 7, labels: 6, tags: 3}
 // TestRandomOperations runs random operations on SQLite, PostgreSQL and the model.
 func TestRandomOperations(t *testing.T) {
 	seed, steps := variable(t, seedVariable, rand.Uint64()), variable(t, stepsVariable, defaultSteps)
-	c := &clock{t: time.Now().UTC().Truncate(time.Millisecond)}
-	limited := servertest.Config(func(cfg *config.Config) {
-		cfg.Quotas.VersionsPerSecret, cfg.Quotas.LabelsPerSecret, cfg.Quotas.TagsPerSecret = quotas.versions, quotas.labels, quotas.tags
-	})
-	r := &runner{clock: c, counts: map[string]int{}, targets: []*target{
-		{"SQLite", servertest.Start(t, servertest.Now(c.now), servertest.ManualJobs(), limited), c},
-		{"PostgreSQL", servertest.Start(t, servertest.Now(c.now), servertest.ManualJobs(), limited, servertest.Postgres()), c},
-	}}
+	r := newRunner(t)
 	began := time.Now()
 	for done := 0; uint64(done) < steps; done += worldSteps {
 		n := min(worldSteps, int(steps)-done)
@@ -74,6 +67,18 @@ type runner struct {
 	targets []*target
 	worlds  int
 	counts  map[string]int // by operation and code
+}
+
+// newRunner starts the servers.
+func newRunner(t *testing.T) *runner {
+	c := &clock{t: time.Now().UTC().Truncate(time.Millisecond)}
+	limited := servertest.Config(func(cfg *config.Config) {
+		cfg.Quotas.VersionsPerSecret, cfg.Quotas.LabelsPerSecret, cfg.Quotas.TagsPerSecret = quotas.versions, quotas.labels, quotas.tags
+	})
+	return &runner{clock: c, counts: map[string]int{}, targets: []*target{
+		{"SQLite", servertest.Start(t, servertest.Now(c.now), servertest.ManualJobs(), limited), c},
+		{"PostgreSQL", servertest.Start(t, servertest.Now(c.now), servertest.ManualJobs(), limited, servertest.Postgres()), c},
+	}}
 }
 
 // world is a fresh pair of accounts on each server, and a fresh model.

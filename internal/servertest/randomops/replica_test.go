@@ -45,6 +45,7 @@ func (m *model) addRegions(o op, s *secret) {
 	for _, add := range o.objects("AddReplicaRegions") {
 		region, _ := add["Region"].(string)
 		keyID, _ := add["KmsKeyId"].(string)
+		asked := keyID
 		if i := slices.IndexFunc(s.replicas, func(r *replica) bool { return r.region == region }); i >= 0 {
 			if s.replicas[i].status != "Failed" {
 				continue // already there: nothing
@@ -56,7 +57,7 @@ func (m *model) addRegions(o op, s *secret) {
 		}
 		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who, due: true}
 		target := &secret{account: s.account, region: region}
-		if !m.mayReplicate(o, s, s.key) || !m.mayReplicate(o, target, keyID) {
+		if !m.mayReplicate(o, s, s.key) || !m.mayReplicate(o, target, asked) {
 			r.status, r.message = "Failed", anything
 		}
 		fresh = append(fresh, r)
@@ -185,7 +186,7 @@ func (m *model) copyTo(s *secret, r *replica) {
 	k, a := m.resolveKey(c.account, c.region, c.key)
 	for _, v := range s.versions {
 		made := &version{id: v.id, value: v.value, created: v.created, key: k}
-		if old := have.version(v.id); old != nil {
+		if old := have.version(v.id); old != nil && old.created.Equal(v.created) { // else pruned, and its token used again
 			made.accessed, made.key = old.accessed, old.key
 		} else if a.code != "" || m.open(r.by, s, v).code != "" || m.seal(r.by, c, k).code != "" {
 			r.status, r.message = "Failed", anything
