@@ -71,7 +71,7 @@ func (db *DB) Known(ctx context.Context, account, region, kind string) (value in
 
 func (db *DB) known(ctx context.Context, k generationKey) (int64, bool) {
 	if s, ok := db.engine.(*sqlite); ok {
-		return s.generations.get(k), true
+		return s.generations.get(k), !s.writer.closed()
 	}
 	for _, o := range observed(ctx) {
 		if o.key() == k {

@@ -195,7 +195,7 @@ func (m *model) copyTo(s *secret, r *replica) {
 		made.stages = slices.Clone(v.stages)
 		c.versions = append(c.versions, made)
 	}
-	c.description, c.changed = s.description, s.changed
+	c.description, c.changed, c.token = s.description, s.changed, s.token
 	c.tags, c.tagged, c.policy = slices.Clone(s.tags), s.tagged, s.policy
 	for _, old := range []*secret{have, blocking} {
 		if old != nil {
