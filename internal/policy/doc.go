@@ -36,6 +36,12 @@
 //   - Action patterns run over the whole "service:Name" text.
 //   - Negated operators are the exact negation of their positive twin for a
 //     present key: a value that does not parse differs from everything.
+//   - A default follows its comma after at most one blank and holds no quote.
+//     What is written otherwise is a key that no request has.
+//   - ARNs of other partitions than "aws" are no principals: their accounts are
+//     not the accounts here.
+//   - BinaryEquals compares decoded bytes; unused bits of the last character do
+//     not count.
 //   - Numbers are a sign, digits and a point, compared exactly, no exponent.
 //     Dates of digits alone are epoch seconds, whatever their length.
 //   - A multivalued key without a set operator is read like ForAnyValue by

@@ -44,7 +44,7 @@ var weights = []struct {
 	name   string
 	fill   func(*generator, *op)
 }{
-	{90, "CreateSecret", (*generator).create},
+	{100, "CreateSecret", (*generator).create},
 	{120, "PutSecretValue", (*generator).put},
 	{80, "UpdateSecret", (*generator).update},
 	{130, "GetSecretValue", (*generator).get},
@@ -53,16 +53,16 @@ var weights = []struct {
 	{50, "ListSecrets", (*generator).list},
 	{50, "ListSecretVersionIds", (*generator).listVersions},
 	{90, "UpdateSecretVersionStage", (*generator).moveLabel},
-	{45, "DeleteSecret", (*generator).remove},
+	{40, "DeleteSecret", (*generator).remove},
 	{35, "RestoreSecret", nil},
 	{40, "TagResource", (*generator).tag},
 	{25, "UntagResource", (*generator).untag},
 	{45, "PutResourcePolicy", (*generator).policy},
 	{20, "GetResourcePolicy", nil},
 	{20, "DeleteResourcePolicy", nil},
-	{30, "ReplicateSecretToRegions", (*generator).replicate},
-	{15, "RemoveRegionsFromReplication", (*generator).removeRegions},
-	{15, "StopReplicationToReplica", nil},
+	{40, "ReplicateSecretToRegions", (*generator).replicate},
+	{30, "RemoveRegionsFromReplication", (*generator).removeRegions},
+	{20, "StopReplicationToReplica", (*generator).stopReplication},
 	{15, "GetRandomPassword", (*generator).password},
 	{30, "DisableKey", (*generator).key},
 	{45, "EnableKey", (*generator).key},
@@ -92,9 +92,9 @@ func (g *generator) next() op {
 		o.region = west
 	}
 	switch n := g.IntN(100); {
-	case n < 55:
+	case n < 68:
 		o.who = admin
-	case n < 80:
+	case n < 85:
 		o.who = clerk
 	default:
 		o.who = outsider
@@ -121,20 +121,20 @@ func (g *generator) next() op {
 func (g *generator) secretID(o *op) string {
 	account := principals[o.who].account
 	n := g.IntN(100)
-	if n < 2 {
+	if n < 1 {
 		return pick(g, []string{"arn:aws:s3:::bucket", "arn:aws:secretsmanager", "arn:aws:secretsmanager:us-east-1:" + accountA + ":secret"})
 	}
-	if n < 4 {
+	if n < 3 {
 		return pick(g, []string{"bad name", "näme", "a*"})
 	}
-	if n < 8 && len(g.gone) > 0 {
+	if n < 6 && len(g.gone) > 0 {
 		return pick(g, g.gone)
 	}
-	if n < 16 || len(g.m.secrets) == 0 {
+	if n < 11 || len(g.m.secrets) == 0 {
 		name := pick(g, names)
 		return pick(g, []string{name, name, "arn:aws:secretsmanager:" + o.region + ":" + account + ":secret:" + name})
 	}
-	s := pick(g, g.m.secrets)
+	s := g.hot(o)
 	if !g.often(4) {
 		o.region = s.region
 	}
@@ -146,6 +146,18 @@ func (g *generator) secretID(o *op) string {
 		return strings.TrimSuffix(arn, "-"+s.suffix)
 	}
 	return arn
+}
+
+// hot draws a secret, the older ones and the caller's own more often: what lives
+// long gets deep.
+func (g *generator) hot(o *op) *secret {
+	n := len(g.m.secrets)
+	for range 6 {
+		if s := g.m.secrets[min(g.IntN(n), g.IntN(n))]; s.account == principals[o.who].account || g.often(40) {
+			return s
+		}
+	}
+	return pick(g, g.m.secrets)
 }
 
 // secret is the one a drawn SecretId means, or any.
@@ -161,12 +173,12 @@ func (g *generator) secret(o *op) *secret {
 
 // token draws a token: new, from a small pool, of a version, or a wrong one.
 func (g *generator) token(s *secret) string {
-	switch n := g.IntN(20); {
+	switch n := g.IntN(40); {
 	case n == 0:
 		return "too-short"
-	case n < 6 && len(s.versions) > 0:
+	case n < 10 && len(s.versions) > 0:
 		return pick(g, s.versions).id
-	case n < 10:
+	case n < 20:
 		return fmt.Sprintf("token-%026d", g.IntN(8))
 	}
 	return fmt.Sprintf("token-%026d", 100+g.IntN(1_000_000))
@@ -177,13 +189,13 @@ func (g *generator) value(o *op, s *secret) {
 	if !g.often(3) {
 		o.in["ClientRequestToken"] = g.token(s)
 	}
-	switch n := g.IntN(20); {
+	switch n := g.IntN(40); {
 	case n == 0:
 		o.in["SecretString"] = ""
 	case n == 1:
 		o.in["SecretString"], o.in["SecretBinary"] = pick(g, contents), pick(g, blobs)
-	case n == 2:
-	case n < 7:
+	case n < 4:
+	case n < 12:
 		o.in["SecretBinary"] = pick(g, blobs)
 	default:
 		o.in["SecretString"] = pick(g, contents)
@@ -318,7 +330,7 @@ func (g *generator) batch(o *op) {
 		o.walk = true
 	}
 	if g.often(30) {
-		o.in["MaxResults"] = pick(g, []int{0, 1, 2, 3, 20, 21})
+		o.in["MaxResults"] = pick(g, []int{0, 1, 1, 2, 3, 20, 21})
 	}
 }
 
@@ -341,7 +353,7 @@ func (g *generator) list(o *op) {
 
 func (g *generator) page(o *op) {
 	if g.often(60) {
-		o.in["MaxResults"] = pick(g, []int{0, 1, 2, 3, 5, 100, 101})
+		o.in["MaxResults"] = pick(g, []int{0, 1, 1, 2, 2, 3, 3, 5, 100, 101})
 	}
 	if g.often(4) {
 		o.in["NextToken"] = "bm8gdG9rZW4="
@@ -389,7 +401,7 @@ func (g *generator) untag(o *op) {
 }
 
 func (g *generator) policy(o *op) {
-	o.in["ResourcePolicy"] = pick(g, resourcePolicies[:g.IntN(len(resourcePolicies))+1]).text
+	o.in["ResourcePolicy"] = pick(g, resourcePolicies).text
 	if g.often(40) {
 		o.in["BlockPublicPolicy"] = g.often(70)
 	}
@@ -404,6 +416,15 @@ func (g *generator) replicate(o *op) {
 
 func (g *generator) removeRegions(o *op) {
 	o.in["RemoveReplicaRegions"] = []string{pick(g, []string{east, west, west, "ap-south-1"})}
+}
+
+// stopReplication is called where a replica is, most of the time.
+func (g *generator) stopReplication(o *op) {
+	for _, s := range g.m.secrets {
+		if s.isReplica() && s.account == principals[o.who].account && g.often(40) {
+			o.in["SecretId"], o.region = s.name, s.region
+		}
+	}
 }
 
 func (g *generator) password(o *op) {

@@ -153,6 +153,15 @@ func (r *runner) run(t *testing.T, seed uint64, steps int) {
 		}
 		done[i].idle = want.code != "" || strings.HasPrefix(o.name, "Get") || strings.HasPrefix(o.name, "List") || o.name == "DescribeSecret"
 		r.counts[o.name+" "+cmp.Or(want.code, "ok")]++
+		seen := want.message
+		if want.body != nil {
+			seen = encode(want.body)
+		}
+		for _, part := range mustBeSeen {
+			if strings.Contains(seen, part) {
+				r.counts[part]++
+			}
+		}
 		for _, s := range before {
 			if !slices.Contains(w.model.secrets, s) {
 				g.gone = append(g.gone, s.arn())
@@ -324,8 +333,3 @@ func sorted(list []any) []any {
 	return slices.SortedFunc(slices.Values(list), func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 }
 
-func (r *runner) checkCounts(t *testing.T) {
-	for _, k := range slices.Sorted(maps.Keys(r.counts)) {
-		t.Logf("%6d %s", r.counts[k], k)
-	}
-}

@@ -31,7 +31,7 @@ const (
 	differential = "internal/policy/policydiff"
 	// seeds bounds the differential test. A fault that survives these but not
 	// the whole test is too close to surviving.
-	seeds = "8000"
+	seeds = "12000"
 	// parallel faults at a time: while one is linked, another one runs.
 	parallel = 2
 )
