@@ -200,29 +200,38 @@ func (r *runner) shrink(t *testing.T, steps []op) ([]op, string) {
 	if wrong == "" {
 		return nil, ""
 	}
-	// What changed nothing is rarely needed; then part after part.
-	busy := slices.DeleteFunc(slices.Clone(steps[:len(steps)-1]), func(o op) bool { return o.idle })
-	if shorter, still := r.replay(t, append(busy, steps[len(steps)-1])); still != "" {
-		steps, wrong = shorter, still
+	try := func(drop func(i int) bool) bool {
+		shorter, still := r.replay(t, without(steps, drop))
+		if still != "" {
+			steps, wrong = shorter, still
+		}
+		return still != ""
 	}
+	// What changed nothing is rarely needed; then part after part.
+	try(func(i int) bool { return steps[i].idle && i < len(steps)-1 })
 	for size := len(steps) / 2; size > 0; size /= 2 {
 		for at := 0; at < len(steps) && time.Now().Before(deadline); {
-			end := min(at+size, len(steps))
-			fewer := slices.Concat(steps[:at], steps[end:])
-			// The time that is left out passes all the same.
-			if end < len(steps) {
-				for _, o := range steps[at:end] {
-					fewer[at].after += o.after
-				}
+			if !try(func(i int) bool { return at <= i && i < at+size }) {
+				at += size
 			}
-			if shorter, still := r.replay(t, fewer); still != "" {
-				steps, wrong = shorter, still
-				continue
-			}
-			at = end
 		}
 	}
 	return steps, wrong
+}
+
+// without leaves steps out; the time that they took passes all the same.
+func without(steps []op, drop func(i int) bool) (left []op) {
+	var passed time.Duration
+	for i, o := range steps {
+		if drop(i) {
+			passed += o.after
+			continue
+		}
+		o.after += passed
+		passed = 0
+		left = append(left, o)
+	}
+	return left
 }
 
 // replay runs steps in a fresh world up to the first disagreement.
