@@ -81,6 +81,9 @@ func (s *Service) FlushAccesses(ctx context.Context) error {
 	}
 	err := s.db.Maintain(ctx, func(tx store.Tx) error {
 		for k, r := range pending {
+			if err := store.Changed(tx, uidKey(k.account, k.region, k.uid)); err != nil {
+				return err
+			}
 			if _, err := tx.Exec(`UPDATE secrets SET accessed_at = $4 WHERE account = $1 AND region = $2 AND uid = $3 AND accessed_at < $4`,
 				k.account, k.region, k.uid, r.day); err != nil {
 				return err

@@ -293,8 +293,7 @@ func storeReplicaVersions(tx store.Tx, next *secret, versions map[string]*versio
 			have[v.ID] = true
 			continue
 		}
-		if _, err := tx.Exec(`DELETE FROM secret_versions WHERE account = $1 AND region = $2 AND secret_uid = $3 AND version_id = $4`,
-			next.Account, next.Region, next.UID, v.ID); err != nil {
+		if err := deleteVersion(tx, next, v.ID); err != nil {
 			return err
 		}
 	}

@@ -366,7 +366,7 @@ func isServiceLabelled(stages []string) bool {
 func updateDataKey(tx store.Tx, sec *secret, v *version) error {
 	_, err := tx.Exec(`UPDATE secret_versions SET data_key = $5, kms_key_arn = $6
 		WHERE account = $1 AND region = $2 AND secret_uid = $3 AND version_id = $4`, sec.Account, sec.Region, sec.UID, v.ID, v.DataKey, v.KeyARN)
-	return err
+	return errors.Join(err, touched(tx, sec))
 }
 
 // DescribeSecret tells everything about a secret but its value.

@@ -83,6 +83,7 @@ type Service struct {
 	now        func() time.Time
 	log        *slog.Logger
 
+	rows     rowCache
 	policies policyCache
 	accesses accessLog
 
@@ -96,10 +97,13 @@ type place struct{ Account, Region string }
 // New makes the service.
 func New(c Config) *Service {
 	c.Quotas.setDefaults()
-	return &Service{
+	s := &Service{
 		db: c.DB, auth: c.Auth, keys: c.Keys, principals: c.Principals, registry: c.Registry,
 		regions: c.Regions, quotas: c.Quotas, now: c.Now, log: c.Log, counts: make(map[place]*estimate),
+		rows: rowCache{names: make(map[rowName]*row), uids: make(map[string]rowName)},
 	}
+	s.rows.on = c.DB.OnChange(s.rows.forget)
+	return s
 }
 
 // here is the account and region that a call without an ARN speaks of.

@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func saveSecret(tx store.Tx, s *secret) error {
 		s.Account, s.Region, s.UID, s.Description, s.KmsKeyID, s.Type, encodeTags(s.Tags), s.Policy, s.PolicyVersion,
 		encodeLabels(s.Labels), s.Labels.versionOf(stageCurrent), s.ChangedAt.UnixMicro(), zeroOrMicros(s.DeletedAt), zeroOrMicros(s.PurgeAt),
 		s.PrimaryRegion, s.Replica, s.Revision)
-	return err
+	return errors.Join(err, touched(tx, s))
 }
 
 // removeSecret erases a secret with everything that hangs on it.
@@ -127,7 +128,7 @@ func removeSecret(tx store.Tx, s *secret) error {
 			return err
 		}
 	}
-	return nil
+	return touched(tx, s)
 }
 
 // version is a row of table secret_versions. DataKey and Sealed are what the
@@ -162,7 +163,13 @@ func insertVersion(tx store.Tx, s *secret, v *version) error {
 	_, err := tx.Exec(`INSERT INTO secret_versions (account, region, secret_uid, version_id, created_at, accessed_at, kind, kms_key_arn, data_key, sealed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		s.Account, s.Region, s.UID, v.ID, v.CreatedAt.UnixMicro(), zeroOrMicros(v.AccessedAt), string(v.Kind), v.KeyARN, v.DataKey, v.Sealed)
-	return err
+	return errors.Join(err, touched(tx, s))
+}
+
+func deleteVersion(tx store.Tx, s *secret, id string) error {
+	_, err := tx.Exec(`DELETE FROM secret_versions WHERE account = $1 AND region = $2 AND secret_uid = $3 AND version_id = $4`,
+		s.Account, s.Region, s.UID, id)
+	return errors.Join(err, touched(tx, s))
 }
 
 // listVersions returns all versions of a secret without their values, newest

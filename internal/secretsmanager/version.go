@@ -46,8 +46,29 @@ var secretWithVersionAndGenerations = strings.Replace(secretWithVersion, "v.seal
 	"v.sealed, "+store.GenerationSQL("$5", "''", auth.IAMGeneration)+", "+store.GenerationSQL("s.account", "s.region", keyGeneration), 1)
 
 // findWithVersion is find together with the version; nil when there is none. The
-// context it returns knows the generations that came with them.
+// context it returns knows the generations that came with them. What it returns
+// may be shared with other calls and must not be changed.
 func (s *Service) findWithVersion(ctx context.Context, ref reference, versionID string) (context.Context, *secret, *version, error) {
+	name := rowName{ref.Account, ref.Region, ref.Name}
+	sec, v, cached, epoch := s.rows.get(name, versionID)
+	if !cached {
+		var err error
+		if ctx, sec, v, err = s.loadWithVersion(ctx, ref, versionID); err != nil {
+			return ctx, nil, nil, err
+		}
+		// Versions that are not there are not kept: anybody could ask for any.
+		if s.rows.on && (v != nil || versionID == "") {
+			s.rows.put(epoch, name, versionID, sec, v)
+		}
+	}
+	if ref.Suffix != "" && ref.Suffix != sec.Suffix {
+		return ctx, nil, nil, store.ErrNoRows
+	}
+	return ctx, sec, v, nil
+}
+
+// loadWithVersion asks the database.
+func (s *Service) loadWithVersion(ctx context.Context, ref reference, versionID string) (context.Context, *secret, *version, error) {
 	var x secretScan
 	var v version
 	var created, accessed int64
@@ -71,9 +92,6 @@ func (s *Service) findWithVersion(ctx context.Context, ref reference, versionID 
 	sec, err := x.finish()
 	if err != nil {
 		return ctx, nil, nil, err
-	}
-	if ref.Suffix != "" && ref.Suffix != sec.Suffix {
-		return ctx, nil, nil, store.ErrNoRows
 	}
 	if v.ID == "" {
 		return ctx, sec, nil, nil
@@ -315,9 +333,7 @@ func (s *Service) prune(ctx context.Context, seen *secret) {
 				if err != nil || len(now.Labels.of(v.ID)) > 0 {
 					return err
 				}
-				_, err = tx.Exec(`DELETE FROM secret_versions WHERE account = $1 AND region = $2 AND secret_uid = $3 AND version_id = $4`,
-					sec.Account, sec.Region, sec.UID, v.ID)
-				return err
+				return deleteVersion(tx, sec, v.ID)
 			})
 		}))
 	}

@@ -97,9 +97,11 @@ func openWriter(path string) (*sqlite3.Conn, error) {
 }
 
 func openReader(path string) (*sqlite3.Conn, error) {
-	// 4 MB hold the inner pages of the indexes of a million secrets; leaves
-	// come from the operating system's cache.
-	return openConn(path, "PRAGMA cache_size = -4096; PRAGMA query_only = ON;")
+	// 16 MB hold the inner pages of the indexes of millions of secrets and the
+	// rows of some thousands; the rest comes from the operating system's cache,
+	// at a system call a page. Connections are taken last used first, so a
+	// server that one or two of them keep up with pays for no more.
+	return openConn(path, "PRAGMA cache_size = -16384; PRAGMA query_only = ON;")
 }
 
 func openConn(path, more string) (*sqlite3.Conn, error) {

@@ -69,6 +69,8 @@ type txn struct {
 	ended bool
 	// bumps are the generations that this transaction has moved.
 	bumps []bump
+	// changed are the keys of what somebody may have cached.
+	changed []string
 }
 
 var (

@@ -49,6 +49,8 @@ type writer struct {
 	dirty bool
 
 	waiting, commits, batches, rollbacks atomic.Int64
+
+	onChange atomic.Pointer[func(keys []string)]
 }
 
 // change is one caller's function on its way through the writer.
@@ -56,6 +58,7 @@ type change struct {
 	ctx    context.Context
 	fn     func(*txn) error
 	bumps  []bump
+	keys   []string
 	err    error
 	result chan error
 }
@@ -251,7 +254,21 @@ func (w *writer) run(batch []*change) {
 			w.generations.apply(c.bumps)
 		}
 	}
+	w.tell(batch)
 	w.answer(batch)
+}
+
+// tell says what has changed to those who cache it.
+func (w *writer) tell(batch []*change) {
+	listen := w.onChange.Load()
+	if listen == nil {
+		return
+	}
+	for _, c := range batch {
+		if c != nil && len(c.keys) > 0 {
+			(*listen)(c.keys)
+		}
+	}
 }
 
 // runOne runs one change in its savepoint and puts its error into the change.
@@ -262,7 +279,7 @@ func (w *writer) runOne(c *change) error {
 	}
 	t := &txn{runner: sqliteRunner{w.conn}, now: transactionTime(w.now)}
 	c.err = protect(t, c.fn, func(p *PanicError) { logPanic(w.log, p) })
-	c.bumps = t.bumps
+	c.bumps, c.keys = t.bumps, t.changed
 	if !w.conn.InTransaction() {
 		// SQLite gave up the transaction by itself: disk full, I/O error.
 		return errors.Join(errors.New("transaction was rolled back"), c.err)
@@ -278,6 +295,9 @@ func (w *writer) runOne(c *change) error {
 // fail rolls back and gives err to everybody in the batch who has no error yet.
 func (w *writer) fail(batch []*change, err error) {
 	w.rollback()
+	// A commit that failed has most likely changed nothing; whoever caches need
+	// not rely on it.
+	w.tell(batch)
 	for _, c := range batch {
 		if c != nil && c.err == nil {
 			c.err = err

@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -55,35 +57,55 @@ func main() {
 	secrets := flag.Int("secrets", 10_000, "secrets to preload")
 	out := flag.String("out", "bench-results", "folder for the JSON")
 	pin := flag.Bool("pin", false, "give the server core 0; the caller has put this program on another one")
+	only := flag.String("only", "", "measure this operation alone")
+	list := flag.String("connections", "1,16,64", "connections of each row")
 	synced := flag.Bool("synced", false, "audit.durability synced instead of written")
 	flag.Parse()
-	if err := run(*binary, *seconds, *rounds, *secrets, *out, *pin, *synced); err != nil {
+	p := plan{binary: *binary, length: *seconds, rounds: *rounds, secrets: *secrets, out: *out, pin: *pin, synced: *synced, only: *only}
+	for n := range strings.SplitSeq(*list, ",") {
+		c, err := strconv.Atoi(n)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: -connections:", err)
+			os.Exit(2)
+		}
+		p.connections = append(p.connections, c)
+	}
+	if err := p.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(binary string, length time.Duration, rounds, secrets int, out string, pin, synced bool) error {
+// plan is what the flags say.
+type plan struct {
+	binary, out, only string
+	length            time.Duration
+	rounds, secrets   int
+	connections       []int
+	pin, synced       bool
+}
+
+func (p *plan) run() error {
 	dir, err := os.MkdirTemp("", "srbench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	rep := report{Time: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Pinned: pin, Secrets: secrets}
-	if pin {
+	rep := report{Time: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Pinned: p.pin, Secrets: p.secrets}
+	if p.pin {
 		runtime.GOMAXPROCS(1)
 	}
 
-	s, err := startServer(binary, filepath.Join(dir, "data"), pin, synced)
+	s, err := startServer(p.binary, filepath.Join(dir, "data"), p.pin, p.synced)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	fmt.Fprintf(os.Stderr, "loading %d secrets …\n", secrets)
-	if err := s.load(secrets); err != nil {
+	fmt.Fprintf(os.Stderr, "loading %d secrets …\n", p.secrets)
+	if err := s.load(p.secrets); err != nil {
 		return err
 	}
-	f, err := startFloor(filepath.Join(dir, "floor"), s, pin)
+	f, err := startFloor(filepath.Join(dir, "floor"), s, p.pin)
 	if err != nil {
 		return err
 	}
@@ -95,15 +117,18 @@ func run(binary string, length time.Duration, rounds, secrets int, out string, p
 		make      func(worker, i int) (target, body string)
 	}
 	rows := []row{
-		{f, "GetSecretValue", getRequest(secrets)},
-		{s, "GetSecretValue", getRequest(secrets)},
-		{s, "PutSecretValue", putRequest(secrets)},
+		{f, "GetSecretValue", getRequest(p.secrets)},
+		{s, "GetSecretValue", getRequest(p.secrets)},
+		{s, "PutSecretValue", putRequest(p.secrets)},
 		{s, "ListSecrets", listRequest},
 	}
 	fmt.Printf("%-11s %-15s %5s %10s %10s %10s %9s %7s\n", "server", "operation", "conns", "req/s", "p50 µs", "p99 µs", "CPU µs", "errors")
-	for _, connections := range []int{1, 16, 64} {
+	for _, connections := range p.connections {
 		for _, r := range rows {
-			res, err := measure(r.t, r.operation, connections, length, rounds, r.make)
+			if p.only != "" && r.operation != p.only {
+				continue
+			}
+			res, err := measure(r.t, r.operation, connections, p.length, p.rounds, r.make)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", r.t.name, r.operation, err)
 			}
@@ -111,7 +136,7 @@ func run(binary string, length time.Duration, rounds, secrets int, out string, p
 			fmt.Printf("%-11s %-15s %5d %10.0f %10.0f %10.0f %9.1f %7d\n", res.Server, res.Operation, res.Connections, res.PerSecond, res.P50, res.P99, res.CPU, res.Errors)
 		}
 	}
-	return save(out, rep)
+	return save(p.out, rep)
 }
 
 func save(out string, rep report) error {

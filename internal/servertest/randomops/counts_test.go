@@ -1,11 +1,55 @@
 package randomops
 
 import (
-	"maps"
-	"slices"
+	"strings"
 	"testing"
 )
 
+const (
+	denied     = "AccessDeniedException"
+	parameter  = "InvalidParameterException"
+	request    = "InvalidRequestException"
+	notFound   = "ResourceNotFoundException"
+	validation = "ValidationException"
+	decryption = "DecryptionFailure"
+	encryption = "EncryptionFailure"
+	exists     = "ResourceExistsException"
+	malformed  = "MalformedPolicyDocumentException"
+	public     = "PublicPolicyException"
+	limit      = "LimitExceededException"
+	token      = "InvalidNextTokenException"
+)
+
+// mustHappen are the operations and, of each, the codes that some ten thousand
+// steps always meet: a dozen times and more on average. What is rarer is asked for
+// over all operations only.
+var mustHappen = map[string][]string{
+	"BatchGetSecretValue":          {parameter, validation},
+	"CreateSecret":                 {denied, parameter, request, exists, validation},
+	"DeleteResourcePolicy":         {denied},
+	"DeleteSecret":                 {denied, parameter},
+	"DescribeSecret":               {denied, notFound, validation},
+	"DisableKey":                   {},
+	"EnableKey":                    {"NotFoundException"},
+	"GetRandomPassword":            {parameter, validation},
+	"GetResourcePolicy":            {denied},
+	"GetSecretValue":               {denied, decryption, request, notFound, validation},
+	"ListSecretVersionIds":         {denied, notFound, validation},
+	"ListSecrets":                  {token, validation},
+	"PutKeyPolicy":                 {},
+	"PutResourcePolicy":            {denied, parameter, request, malformed, notFound},
+	"PutSecretValue":               {denied, encryption, parameter, request, exists, notFound, validation},
+	"RemoveRegionsFromReplication": {denied, notFound},
+	"ReplicateSecretToRegions":     {denied, parameter, request, notFound},
+	"RestoreSecret":                {denied, notFound},
+	"StopReplicationToReplica":     {denied, parameter},
+	"TagResource":                  {denied, parameter, notFound},
+	"UntagResource":                {denied, notFound},
+	"UpdateSecret":                 {denied, encryption, parameter, request, notFound, validation},
+	"UpdateSecretVersionStage":     {denied, parameter, request, notFound, validation},
+}
+
+// mustBeSeen are parts of answers that tell more than the code does.
 var mustBeSeen = []string{
 	// Refusals that share a code with others.
 	"marked for deletion", "already scheduled for deletion", "already exists", "that value is already in use",
@@ -22,8 +66,40 @@ var mustBeSeen = []string{
 	`"LastAccessedDate"`, `"PrimaryRegion"`, `"Tags":[]`, `"ResourcePolicy"`, `"DefaultEncryptionKey"`, `"ErrorCode"`, `"AWSPENDING"`,
 }
 
+// The fewest times for ten thousand steps. The expectations are far above, so that
+// a seed by chance does not fail.
+const (
+	fewestSuccesses = 20 // of each operation
+	fewestOfCode    = 3  // over all operations
+	fewestElse      = 1
+)
+
+// checkCounts keeps the generator honest: a change that lets it miss what it is for
+// fails here.
 func (r *runner) checkCounts(t *testing.T) {
-	for _, k := range slices.Sorted(maps.Keys(r.counts)) {
-		t.Logf("%6d %s", r.counts[k], k)
+	atLeast := func(n int, what string) {
+		if r.counts[what] < n {
+			t.Errorf("%q happened %d times, want at least %d", what, r.counts[what], n)
+		}
+	}
+	for _, w := range weights {
+		atLeast(fewestSuccesses, w.name+" ok")
+		for _, code := range mustHappen[w.name] {
+			atLeast(fewestElse, w.name+" "+code)
+		}
+	}
+	for _, code := range []string{denied, parameter, request, notFound, validation, decryption, encryption, exists, malformed, public, limit, token} {
+		sum := 0
+		for what, n := range r.counts {
+			if strings.HasSuffix(what, " "+code) {
+				sum += n
+			}
+		}
+		if sum < fewestOfCode {
+			t.Errorf("%s happened %d times, want at least %d", code, sum, fewestOfCode)
+		}
+	}
+	for _, part := range mustBeSeen {
+		atLeast(fewestElse, part)
 	}
 }

@@ -3,7 +3,7 @@
 // and a small model written from the specification, and all three must answer
 // alike.
 //
-// Its one invariant: the model is written from the specification alone, never
-// from the server's code. Where the specification is silent the model says so
-// beside the rule it picked.
+// Its one invariant: what the model answers comes from the specification. Where
+// that is silent the model does as the servers do, and says beside the rule that it
+// is not specified.
 package randomops

@@ -63,7 +63,7 @@ var weights = []struct {
 	{40, "ReplicateSecretToRegions", (*generator).replicate},
 	{30, "RemoveRegionsFromReplication", (*generator).removeRegions},
 	{20, "StopReplicationToReplica", (*generator).stopReplication},
-	{15, "GetRandomPassword", (*generator).password},
+	{20, "GetRandomPassword", (*generator).password},
 	{30, "DisableKey", (*generator).key},
 	{45, "EnableKey", (*generator).key},
 	{15, "PutKeyPolicy", (*generator).key},
@@ -230,7 +230,10 @@ func (g *generator) regions(o *op) []object {
 	if g.often(5) {
 		r["Region"] = o.region
 	}
-	if g.often(30) {
+	switch k := pick(g, allKeys); {
+	case k.region == r["Region"] && g.often(60):
+		r["KmsKeyId"] = k.arn()
+	case g.often(10):
 		r["KmsKeyId"] = g.keyID()
 	}
 	return []object{r}
@@ -371,6 +374,10 @@ func (g *generator) listVersions(o *op) {
 func (g *generator) moveLabel(o *op) {
 	s := g.secret(o)
 	o.in["VersionStage"] = pick(g, labels)
+	if c := s.holder(current); c != nil && g.often(6) {
+		o.in["VersionStage"], o.in["RemoveFromVersionId"] = current, c.id
+		return
+	}
 	if g.often(80) {
 		o.in["MoveToVersionId"] = g.versionID(s)
 	}
@@ -401,15 +408,16 @@ func (g *generator) untag(o *op) {
 }
 
 func (g *generator) policy(o *op) {
-	o.in["ResourcePolicy"] = pick(g, resourcePolicies).text
-	if g.often(40) {
-		o.in["BlockPublicPolicy"] = g.often(70)
+	p := pick(g, resourcePolicies)
+	o.in["ResourcePolicy"] = p.text
+	if p.broad || g.often(40) {
+		o.in["BlockPublicPolicy"] = g.often(60)
 	}
 }
 
 func (g *generator) replicate(o *op) {
 	o.in["AddReplicaRegions"] = g.regions(o)
-	if g.often(40) {
+	if g.often(60) {
 		o.in["ForceOverwriteReplicaSecret"] = g.often(70)
 	}
 }
@@ -441,6 +449,11 @@ func (g *generator) password(o *op) {
 	}
 	if g.often(20) {
 		o.in["IncludeSpace"] = true
+	}
+	if g.often(8) {
+		for _, c := range classes {
+			o.in[c.exclude] = true
+		}
 	}
 	if g.often(40) {
 		o.in["RequireEachIncludedType"] = g.often(50)

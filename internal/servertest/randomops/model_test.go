@@ -63,8 +63,8 @@ type replica struct {
 	region, key     string
 	status, message string
 	force           bool
-	by              int // who asked for it
-	due             bool
+	by              int       // who asked for it
+	due             time.Time // zero: not due
 }
 
 type key struct {
@@ -267,14 +267,14 @@ func (s *secret) isReplica() bool { return s.primary != "" && s.primary != s.reg
 // touch notes a change of the secret (11): replicas have to follow.
 func (m *model) touch(s *secret) {
 	s.changed = m.clock.t
-	s.follow()
+	s.follow(m.clock.t)
 }
 
 // follow lets the replicas copy the change; meanwhile they are InProgress, also
 // those that failed before (neither is specified).
-func (s *secret) follow() {
+func (s *secret) follow(now time.Time) {
 	for _, r := range s.replicas {
-		r.status, r.message, r.due = "InProgress", "", true
+		r.status, r.message, r.due = "InProgress", "", now
 	}
 }
 

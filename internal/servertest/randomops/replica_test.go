@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // wrongRegions are the regions that cannot hold a replica (6).
@@ -55,7 +56,7 @@ func (m *model) addRegions(o op, s *secret) {
 			}
 			s.replicas = slices.Delete(s.replicas, i, i+1)
 		}
-		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who, due: true}
+		r := &replica{region: region, key: keyID, status: "InProgress", force: o.flag("ForceOverwriteReplicaSecret"), by: o.who, due: m.clock.t}
 		target := &secret{account: s.account, region: region}
 		if !m.mayReplicate(o, s, s.key) || !m.mayReplicate(o, target, asked) {
 			r.status, r.message = "Failed", anything
@@ -151,17 +152,28 @@ func (m *model) stopReplication(o op) answer {
 }
 
 // jobs is one run of the servers' own work: the days of reads become known to
-// lists, copies that are due are made, secrets whose window has ended are purged.
+// lists, copies that are due are made, the longest due first, secrets whose window has ended are purged.
 func (m *model) jobs() answer {
 	for _, s := range m.secrets {
 		s.listed = s.accessed
 	}
-	for _, s := range slices.Clone(m.secrets) {
+	type task struct {
+		s *secret
+		r *replica
+	}
+	var tasks []task
+	for _, s := range m.secrets {
 		for _, r := range s.replicas {
-			if r.due {
-				r.due = false
-				m.copyTo(s, r)
+			if !r.due.IsZero() {
+				tasks = append(tasks, task{s, r})
 			}
+		}
+	}
+	slices.SortFunc(tasks, func(a, b task) int { return a.r.due.Compare(b.r.due) })
+	for _, t := range tasks {
+		if slices.Contains(m.secrets, t.s) { // else overwritten by an earlier copy
+			t.r.due = time.Time{}
+			m.copyTo(t.s, t.r)
 		}
 	}
 	m.secrets = slices.DeleteFunc(m.secrets, func(s *secret) bool {

@@ -14,6 +14,13 @@ func TestStories(t *testing.T) {
 		steps []op
 	}{
 		{"a replica follows a token that was pruned and used again", reusedToken()},
+		{"a create with replicas, repeated, answers as the first", []op{replicated(), replicated(), jobs, replicated()}},
+		{"asking twice for a region changes nothing", []op{replicated(), jobs,
+			call(west, "GetSecretValue", object{"SecretId": "app/db"}),
+			call(east, "ReplicateSecretToRegions", object{"SecretId": "app/db", "AddReplicaRegions": inWest}), describe(east)}},
+		{"removing a region that holds no replica changes nothing", []op{replicated(), jobs,
+			call(east, "RemoveRegionsFromReplication", object{"SecretId": "app/db", "RemoveReplicaRegions": []string{"ap-south-1"}}), describe(east)}},
+		{"of two primaries that overwrite each other the one asked first stays", mutualOverwrite()},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			for i := range story.steps {
@@ -27,10 +34,35 @@ func TestStories(t *testing.T) {
 }
 
 func call(region, name string, in object) op {
-	return op{service: "secretsmanager", name: name, who: admin, region: region, in: in}
+	return op{service: "secretsmanager", name: name, who: admin, region: region, in: in, after: time.Second}
 }
 
 func storyToken(n int) string { return fmt.Sprintf("token-%026d", n) }
+
+var (
+	jobs   = op{name: "jobs", after: time.Second}
+	inWest = []object{{"Region": west}}
+)
+
+// replicated makes a secret in the east with a replica in the west.
+func replicated() op {
+	return call(east, "CreateSecret", object{"Name": "app/db", "ClientRequestToken": storyToken(0), "SecretString": "first", "AddReplicaRegions": inWest})
+}
+
+func describe(region string) op { return call(region, "DescribeSecret", object{"SecretId": "app/db"}) }
+
+// mutualOverwrite lets a secret in each region become the other's replica.
+func mutualOverwrite() []op {
+	create := func(region string) op {
+		return call(region, "CreateSecret", object{"Name": "app/db", "ClientRequestToken": storyToken(0), "SecretString": region})
+	}
+	replicate := func(region, to string) op {
+		return call(region, "ReplicateSecretToRegions", object{"SecretId": "app/db",
+			"AddReplicaRegions": []object{{"Region": to}}, "ForceOverwriteReplicaSecret": true})
+	}
+	return []op{create(east), create(west), replicate(west, east), replicate(east, west), jobs, describe(east), describe(west),
+		call(east, "GetSecretValue", object{"SecretId": "app/db"}), call(west, "GetSecretValue", object{"SecretId": "app/db"})}
+}
 
 // reusedToken fills a secret's versions until the first is pruned, and puts another
 // value under its token before the replica has seen any of that.
@@ -40,12 +72,7 @@ func reusedToken() []op {
 		o.after = 25 * time.Hour
 		return o
 	}
-	jobs := op{name: "jobs"}
-	steps := []op{
-		call(east, "CreateSecret", object{"Name": "app/db", "ClientRequestToken": storyToken(0), "SecretString": "first",
-			"AddReplicaRegions": []object{{"Region": west}}}),
-		jobs,
-	}
+	steps := []op{replicated(), jobs}
 	for n := range quotas.versions {
 		steps = append(steps, put(n+1, "next"))
 	}
