@@ -102,9 +102,15 @@ func (p *plan) run() error {
 	}
 	defer s.stop()
 	fmt.Fprintf(os.Stderr, "loading %d secrets …\n", p.secrets)
-	if err := s.load(p.secrets); err != nil {
+	if err := s.each(p.secrets, createRequest); err != nil {
 		return err
 	}
+	// The first read of a secret on a day also notes the day, in a write of its
+	// own a second later. That is paid once, here, and not measured.
+	if err := s.each(p.secrets, readRequest); err != nil {
+		return err
+	}
+	time.Sleep(3 * time.Second)
 	f, err := startFloor(filepath.Join(dir, "floor"), s, p.pin)
 	if err != nil {
 		return err

@@ -29,6 +29,10 @@ func createRequest(i int) (string, string) {
 	return "secretsmanager.CreateSecret", `{"Name":"` + name(i) + `","ClientRequestToken":"` + token + `","SecretString":"` + value + `"}`
 }
 
+func readRequest(i int) (string, string) {
+	return "secretsmanager.GetSecretValue", `{"SecretId":"` + name(i) + `"}`
+}
+
 func listRequest(int, int) (string, string) {
 	return "secretsmanager.ListSecrets", `{"MaxResults":100}`
 }

@@ -127,8 +127,8 @@ func (t *target) stop() {
 	_ = t.cmd.Wait()
 }
 
-// load creates the secrets over 64 connections.
-func (t *target) load(secrets int) error {
+// each sends one request for every secret, over 64 connections.
+func (t *target) each(secrets int, request func(i int) (target, body string)) error {
 	next := make(chan int)
 	errs := make(chan error, 64)
 	var wg sync.WaitGroup
@@ -141,7 +141,7 @@ func (t *target) load(secrets int) error {
 			}
 			defer c.conn.Close()
 			for i := range next {
-				if _, err := c.do(createRequest(i)); err != nil {
+				if _, err := c.do(request(i)); err != nil {
 					errs <- err
 					return
 				}
