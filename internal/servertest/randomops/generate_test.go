@@ -83,8 +83,8 @@ func (g *generator) next() op {
 	o := op{service: "secretsmanager", name: weights[i].name, region: east, in: object{}}
 	o.after = time.Duration(1+g.IntN(5000)) * time.Millisecond
 	switch {
-	case g.often(2):
-		o.after += 25 * time.Hour
+	case g.often(3): // around the day that prunes need (3.4)
+		o.after += time.Duration(22+g.IntN(4)) * time.Hour
 	case g.often(1):
 		o.after += 9 * 24 * time.Hour
 	}

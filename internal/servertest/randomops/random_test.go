@@ -92,7 +92,7 @@ type world struct {
 
 func (r *runner) world(t *testing.T) *world {
 	// Each world begins at midnight, so that days end at the same steps again.
-	r.clock.t = r.clock.t.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	r.clock.set(r.clock.t.Truncate(24 * time.Hour).Add(24 * time.Hour))
 	r.worlds++
 	w := &world{model: newModel(r.clock, quotas)}
 	for _, target := range r.targets {
@@ -103,7 +103,7 @@ func (r *runner) world(t *testing.T) *world {
 
 // step runs one operation everywhere; a disagreement is told in words.
 func (w *world) step(t *testing.T, c *clock, o op) (answer, string) {
-	c.t = c.t.Add(o.after)
+	c.set(c.t.Add(o.after))
 	want := w.model.do(o)
 	got := make([]answer, len(w.sides))
 	var wg sync.WaitGroup
@@ -119,8 +119,11 @@ func (w *world) step(t *testing.T, c *clock, o op) (answer, string) {
 	for i, s := range w.sides {
 		agreed = agreed && s.agrees(o, want, &got[i])
 	}
-	// What the model does not know must still be the same on both engines.
-	agreed = agreed && (o.name == "GetRandomPassword" || got[0].code == got[1].code && got[0].message == got[1].message)
+	// What the model does not know must still be the same on both engines: texts, the
+	// order of labels. The names learnt from this very answer are exchanged first.
+	text := func(i int) string { return w.sides[i].in.Replace(encode(got[i].body)) }
+	agreed = agreed && got[0].code == got[1].code && got[0].message == got[1].message &&
+		(want.body["ARN"] == anything || text(0) == text(1))
 	if agreed {
 		return want, ""
 	}

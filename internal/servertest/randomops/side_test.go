@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,9 +31,22 @@ type target struct {
 
 // clock is the time of all servers and of the model: whole milliseconds, so that
 // what is stored, shown and expected is the same number.
-type clock struct{ t time.Time }
+type clock struct {
+	mu sync.Mutex // the servers' own goroutines read, too; only the test's sets
+	t  time.Time
+}
 
-func (c *clock) now() time.Time { return c.t }
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = t
+}
 
 // targets names the services' request headers.
 var targets = map[string]string{"secretsmanager": "secretsmanager", "kms": "TrentService"}
