@@ -129,11 +129,13 @@ func (p *plan) run() error {
 		{s, "ListSecrets", listRequest},
 	}
 	fmt.Printf("%-11s %-15s %5s %10s %10s %10s %9s %7s\n", "server", "operation", "conns", "req/s", "p50 µs", "p99 µs", "CPU µs", "errors")
-	for _, connections := range p.connections {
-		for _, r := range rows {
-			if p.only != "" && r.operation != p.only {
-				continue
-			}
+	// Row by row, reads before writes: a version's first read on a day costs a
+	// note, and every write makes such a version.
+	for _, r := range rows {
+		if p.only != "" && r.operation != p.only {
+			continue
+		}
+		for _, connections := range p.connections {
 			res, err := measure(r.t, r.operation, connections, p.length, p.rounds, r.make)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", r.t.name, r.operation, err)
