@@ -187,6 +187,14 @@ func (r *renderer) identity(b []byte, by string) []byte {
 		b = append(b, `{"type":"AWSService"`...)
 		b = appendMember(b, "invokedBy", p.Service, r.name)
 		return append(b, '}')
+	case p.Type == aws.PrincipalWebIdentity:
+		// CloudTrail's form of callers that a provider vouches for (CloudTrail User
+		// Guide, "userIdentity element").
+		b = append(b, `{"type":"WebIdentityUser"`...)
+		b = appendMember(b, "principalId", p.UserID, r.name)
+		b = appendMember(b, "userName", p.UserName, r.name)
+		b = appendMember(b, "identityProvider", p.Provider, r.name)
+		return append(b, '}')
 	case r.copied:
 		// Another account learns who called by id, not by name.
 		b = append(b, `{"type":"AWSAccount"`...)

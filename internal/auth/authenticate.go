@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/strongroom/strongroom/internal/auth/session"
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/sigv4"
 	"github.com/strongroom/strongroom/internal/wire"
@@ -23,6 +24,8 @@ const maxPresigned = 15 * time.Minute
 type Config struct {
 	Directory   Directory
 	Generations Generations
+	// Sessions opens the tokens of temporary credentials.
+	Sessions session.Keys
 	// Regions are those of the deployment: a signature for any other is refused.
 	Regions []string
 	Now     func() time.Time
@@ -43,7 +46,7 @@ const signingKeys = 50_000
 // New makes the service.
 func New(c Config) *Service {
 	keys := sigv4.NewKeyCache(signingKeys)
-	return &Service{cache: newCache(c.Directory, c.Generations, keys.Drop), keys: keys, regions: c.Regions, now: c.Now}
+	return &Service{cache: newCache(c.Directory, c.Generations, c.Sessions, keys.Drop), keys: keys, regions: c.Regions, now: c.Now}
 }
 
 // Authenticate verifies the signature of a request and fills principal and
@@ -84,12 +87,9 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 	if !ok {
 		return nil, "", sigv4.ErrUnrecognizedClient
 	}
-	id, generation, err := s.cache.claimed(ctx, account, sig.AccessKeyID)
-	if errors.Is(err, ErrUnknownKey) {
-		return nil, "", sigv4.ErrUnrecognizedClient
-	}
+	id, generation, err := s.cache.claimed(ctx, account, sig.AccessKeyID, sig.SessionToken)
 	if err != nil {
-		return nil, "", err
+		return nil, "", withdrawn(err)
 	}
 	// No long-term key has a token, and no session is without one.
 	if subtle.ConstantTimeCompare([]byte(sig.SessionToken), []byte(id.Token)) != 1 {
@@ -112,7 +112,39 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 	if !id.Expires.IsZero() && !now.Before(id.Expires) {
 		return nil, "", sigv4.ErrExpiredToken
 	}
+	if !reaches(id.Session, c.Service.Name) {
+		return nil, "", sigv4.ErrUnrecognizedClient
+	}
 	return id, sig.Region, nil
+}
+
+// withdrawn puts the reasons for which credentials are no longer good into the
+// words of signatures. A revoked session reads as expired, so that SDKs fetch new
+// credentials.
+func withdrawn(err error) error {
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return sigv4.ErrUnrecognizedClient
+	case errors.Is(err, errRevoked):
+		return sigv4.ErrExpiredToken
+	}
+	return err
+}
+
+// reaches says whether temporary credentials may call a service at all: IAM knows
+// those of GetSessionToken only with a second factor, and those of
+// GetFederationToken not at all (spec iam-sts.md 6).
+func reaches(s *aws.Session, service string) bool {
+	if s == nil || service != "iam" {
+		return true
+	}
+	switch s.Type {
+	case aws.PrincipalFederatedUser:
+		return false
+	case aws.PrincipalUser, aws.PrincipalRoot:
+		return s.MFA
+	}
+	return true
 }
 
 func (s *Service) validRegion(region string) bool { return slices.Contains(s.regions, region) }

@@ -121,13 +121,19 @@ func (s *Service) holder(ctx context.Context, call *wire.Call) (*Identity, error
 	p := call.Principal
 	var id *Identity
 	var err error
-	if p.AccessKeyID != "" {
+	switch {
+	case p.Session != nil:
+		id, _, err = s.cache.session(ctx, p.Account, p.AccessKeyID, &Identity{Session: p.Session})
+	case p.AccessKeyID != "":
 		id, _, err = s.cache.key(ctx, p.Account, p.AccessKeyID)
-	} else {
+	case p.Type == aws.PrincipalService, p.Type == aws.PrincipalWebIdentity, p.Type == aws.PrincipalAnonymous:
+		// They have no policies of their own: only a resource's can let them in.
+		return &Identity{Principal: p}, nil
+	default:
 		id, _, err = s.cache.entity(ctx, p.Account, p.UserID)
 	}
-	if errors.Is(err, ErrUnknownKey) {
-		return nil, signatureError(call, sigv4.ErrUnrecognizedClient)
+	if refused, ok := errors.AsType[*sigv4.Error](withdrawn(err)); ok {
+		return nil, signatureError(call, refused)
 	}
 	return id, err
 }

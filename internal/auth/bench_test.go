@@ -38,6 +38,10 @@ func (d *directory) Entity(_ context.Context, account, id string) (*auth.Identit
 	return nil, auth.ErrUnknownKey
 }
 
+func (d *directory) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, auth.ErrUnknownKey
+}
+
 // generation is the same for all accounts.
 type generation struct{ n int64 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/policy"
 )
 
 // shelf is a directory and its generations, by key.
@@ -29,12 +30,16 @@ func (s *shelf) Entity(ctx context.Context, _, id string) (*Identity, error) {
 	return s.Identity(ctx, id)
 }
 
+func (s *shelf) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, ErrUnknownKey
+}
+
 // A withdrawn key's secret leaves memory with the first call that it is refused,
 // and what was derived from it too; a guess costs nothing of the kind.
 func TestWithdrawnKeysLeaveMemory(t *testing.T) {
 	s := &shelf{held: map[string]*Identity{"AKIA1": {Principal: &aws.Principal{}}, "AIDA1": {Principal: &aws.Principal{}}}}
 	var dropped []string
-	c := newCache(s, s, func(id string) { dropped = append(dropped, id) })
+	c := newCache(s, s, nil, func(id string) { dropped = append(dropped, id) })
 	ask := func() {
 		_, _, _ = c.key(t.Context(), "111122223333", "AKIA1")
 		_, _, _ = c.key(t.Context(), "111122223333", "AKIA2")
@@ -55,7 +60,7 @@ func TestWithdrawnKeysLeaveMemory(t *testing.T) {
 // The cache is bounded, and what is in it already needs no room.
 func TestCacheIsBounded(t *testing.T) {
 	s := &shelf{}
-	c := newCache(s, s, func(string) {})
+	c := newCache(s, s, nil, func(string) {})
 	id := &Identity{Principal: &aws.Principal{}}
 	for i := range cacheLimit + 1000 {
 		_, _, _ = c.keep(fmt.Sprint(i), 1, id, nil)

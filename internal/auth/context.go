@@ -129,6 +129,23 @@ func (f *facts) global(key string) (policy.Value, bool) {
 			return policy.Value{}, false
 		}
 		return one(strconv.FormatBool(c.Principal.Session.MFA)), true
+	case "aws:multifactorauthage":
+		if c.Principal.Session == nil || !c.Principal.Session.MFA {
+			return policy.Value{}, false
+		}
+		return one(strconv.FormatInt(int64(f.now.Sub(c.Principal.Session.MFAAt)/time.Second), 10)), true
+	case "aws:sourceidentity":
+		if c.Principal.Session == nil {
+			return policy.Value{}, false
+		}
+		return one(c.Principal.Session.SourceIdentity), c.Principal.Session.SourceIdentity != ""
+	case "aws:federatedprovider":
+		if c.Principal.Session == nil {
+			return policy.Value{}, false
+		}
+		return one(c.Principal.Session.Provider), c.Principal.Session.Provider != ""
+	case "aws:principalservicename":
+		return one(c.Principal.Service), c.Principal.Type == aws.PrincipalService
 	}
 	return policy.Value{}, false
 }

@@ -26,7 +26,10 @@ func TestConditionKeys(t *testing.T) {
 	}
 	session := func(c *wire.Call) {
 		p := *c.Principal
-		p.Session = &aws.Session{Issued: now.Add(-time.Hour), MFA: true}
+		p.Session = &aws.Session{
+			Type: aws.PrincipalUser, Account: p.Account, EntityID: p.UserID, Issued: now.Add(-time.Hour), MFA: true, MFAAt: now.Add(-90 * time.Second),
+			SourceIdentity: "alice", Provider: "arn:aws:iam::111122223333:oidc-provider/id.example",
+		}
 		c.Principal = &p
 	}
 	for _, c := range []struct {
@@ -61,6 +64,8 @@ func TestConditionKeys(t *testing.T) {
 		{"not a service", "kms", nil, `"Bool":{"aws:PrincipalIsAWSService":"false"}`, true},
 		{"long-term key has no session", "kms", nil, `"Null":{"aws:TokenIssueTime":"true","aws:MultiFactorAuthPresent":"true","aws:MultiFactorAuthAge":"true"}`, true},
 		{"session", "kms", session, `"Bool":{"aws:MultiFactorAuthPresent":"true"},"DateEquals":{"aws:TokenIssueTime":"2026-03-10T11:00:00Z"}`, true},
+		{"age of the second factor", "kms", session, `"NumericEquals":{"aws:MultiFactorAuthAge":"90"}`, true},
+		{"source identity and provider", "kms", session, `"StringEquals":{"aws:SourceIdentity":"alice","aws:FederatedProvider":"arn:aws:iam::111122223333:oidc-provider/id.example"}`, true},
 		{"nothing from headers", "kms", nil, `"Null":{"aws:referer":"true","aws:SourceArn":"true","aws:SourceAccount":"true","aws:SourceVpc":"true","aws:PrincipalOrgID":"true"}`, true},
 		{"owner of the resource", "kms", nil, `"StringEquals":{"aws:ResourceAccount":"444455556666"}`, true},
 		{"key of the slice", "kms", nil, `"StringEquals":{"kms:RequestAlias":"alias/b"}`, true},

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strongroom/strongroom/internal/auth/session"
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/policy"
 )
@@ -23,6 +24,11 @@ type Identity struct {
 	Secret string
 	// Token must accompany temporary credentials; "" for long-term keys.
 	Token string
+	// Session is set for temporary credentials only.
+	Session *aws.Session
+	// SessionsAfter voids the sessions of a user or role that were issued up to it;
+	// zero voids none.
+	SessionsAfter time.Time
 	// Expires is zero for keys that do not expire.
 	Expires time.Time
 	// Policies are the identity side of the decision: inline and attached
@@ -40,7 +46,7 @@ func (id *Identity) subject() *policy.Principal {
 		p := id.Principal
 		id.asked = &policy.Principal{
 			Type: policy.PrincipalType(p.Type), Account: p.Account, ARN: p.ARN, UserID: p.UserID, UserName: p.UserName,
-			RoleARN: p.RoleARN, UserARN: p.UserARN, Service: p.Service,
+			EntityID: p.EntityID, RoleARN: p.RoleARN, UserARN: p.UserARN, Service: p.Service, Federated: p.Provider,
 		}
 		for _, t := range p.Tags {
 			id.asked.Tags = append(id.asked.Tags, policy.Tag{Key: t.Key, Value: t.Value})
@@ -51,11 +57,14 @@ func (id *Identity) subject() *policy.Principal {
 
 // Directory knows who access keys belong to. IAM provides it.
 type Directory interface {
-	// Identity loads the holder of an access key, or ErrUnknownKey.
+	// Identity loads the holder of a long-term access key, or ErrUnknownKey.
 	Identity(ctx context.Context, accessKeyID string) (*Identity, error)
-	// Entity loads a user (later a role) by its unique id, for work that is done
-	// on its behalf without its key, or ErrUnknownKey.
+	// Entity loads a user or role by its unique id, or the root user by the
+	// account's, or ErrUnknownKey: for sessions, and for work that is done on its
+	// behalf without a key.
 	Entity(ctx context.Context, account, uniqueID string) (*Identity, error)
+	// ManagedPolicy loads a version of a managed policy, or ErrUnknownKey.
+	ManagedPolicy(ctx context.Context, account, arn, version string) (policy.Source, error)
 }
 
 // Generations tells whether something cached may still be used.
@@ -79,6 +88,8 @@ const cacheLimit = 100_000
 type cache struct {
 	dir  Directory
 	gens Generations
+	// open opens session tokens.
+	open func(accessKeyID, token string) (*aws.Session, string, error)
 	// dropped is told of access keys that were known and are no more.
 	dropped func(accessKeyID string)
 
@@ -91,30 +102,36 @@ type cached struct {
 	identity   *Identity
 }
 
-func newCache(dir Directory, gens Generations, dropped func(string)) *cache {
-	return &cache{dir: dir, gens: gens, dropped: dropped, entries: make(map[string]cached)}
+func newCache(dir Directory, gens Generations, keys session.Keys, dropped func(string)) *cache {
+	return &cache{dir: dir, gens: gens, dropped: dropped, entries: make(map[string]cached),
+		open: func(accessKeyID, token string) (*aws.Session, string, error) {
+			return session.Open(keys, accessKeyID, token)
+		}}
 }
 
-// claimed returns the holder of an access key for verifying a signature. Where
-// asking for the generation costs a round trip it takes an entry as it is: the
-// secret behind a key id never changes, and whether the key and its rights are
-// still good is asked again, of the generation that the operation's own statement
-// returns, before anything is decided.
-func (c *cache) claimed(ctx context.Context, account, keyID string) (*Identity, int64, error) {
-	if _, free := c.gens.Known(ctx, account, "", IAMGeneration); free {
-		return c.key(ctx, account, keyID)
+// claimed returns the holder of an access key for verifying a signature; token is
+// the session token that came with it, "" for none. Where asking for the
+// generation costs a round trip it takes an entry as it is: the secret behind a key
+// id never changes, and whether the key and its rights are still good is asked
+// again, of the generation that the operation's own statement returns, before
+// anything is decided.
+func (c *cache) claimed(ctx context.Context, account, keyID, token string) (*Identity, int64, error) {
+	if _, free := c.gens.Known(ctx, account, "", IAMGeneration); !free {
+		c.mu.RLock()
+		e, ok := c.entries[keyID]
+		c.mu.RUnlock()
+		if ok {
+			return e.identity, e.generation, nil
+		}
 	}
-	c.mu.RLock()
-	e, ok := c.entries[keyID]
-	c.mu.RUnlock()
-	if ok {
-		return e.identity, e.generation, nil
+	if strings.HasPrefix(keyID, aws.TemporaryKeyPrefix) {
+		return c.token(ctx, account, keyID, token)
 	}
 	return c.key(ctx, account, keyID)
 }
 
-// key returns the holder of an account's access key as it is now, and the
-// generation it belongs to.
+// key returns the holder of an account's long-term access key as it is now, and
+// the generation it belongs to.
 func (c *cache) key(ctx context.Context, account, keyID string) (*Identity, int64, error) {
 	id, generation, err := c.current(ctx, account, keyID)
 	if id != nil || err != nil {
@@ -127,7 +144,59 @@ func (c *cache) key(ctx context.Context, account, keyID string) (*Identity, int6
 	return c.keep(keyID, generation, id, err)
 }
 
-// entity returns a user by its unique id as it is now. Unique ids and access keys
+// token returns the holder of temporary credentials by the token that came with
+// them. A token is opened once; later calls find the session by the access key id
+// and have their token compared with the one that was opened.
+func (c *cache) token(ctx context.Context, account, keyID, token string) (*Identity, int64, error) {
+	c.mu.RLock()
+	e, ok := c.entries[keyID]
+	c.mu.RUnlock()
+	if ok {
+		return c.session(ctx, account, keyID, e.identity)
+	}
+	s, secret, err := c.open(keyID, token)
+	if errors.Is(err, session.ErrInvalid) {
+		return nil, 0, ErrUnknownKey
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return c.session(ctx, account, keyID, &Identity{Secret: secret, Token: token, Session: s})
+}
+
+// session returns the holder of opened temporary credentials as it is now; of
+// opened only Secret, Token and Session are looked at. Without a Token, as a call
+// under way has it, nothing is kept.
+func (c *cache) session(ctx context.Context, account, keyID string, opened *Identity) (*Identity, int64, error) {
+	id, generation, err := c.current(ctx, account, keyID)
+	if id != nil || err != nil {
+		return id, generation, err
+	}
+	s := opened.Session
+	holder, generation, err := c.entity(ctx, account, s.EntityID)
+	if err == nil && !holder.SessionsAfter.IsZero() && !s.Issued.After(holder.SessionsAfter) {
+		err = errRevoked
+	}
+	if err == nil {
+		id, err = c.compose(ctx, holder, s)
+	}
+	if errors.Is(err, ErrUnknownKey) || errors.Is(err, errRevoked) {
+		if c.forget(keyID) {
+			c.dropped(keyID)
+		}
+		return nil, 0, err
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	id.Secret, id.Token, id.Principal.AccessKeyID = opened.Secret, opened.Token, keyID
+	if id.Token == "" {
+		return id, generation, nil
+	}
+	return c.keep(keyID, generation, id, nil)
+}
+
+// entity returns a user or role by its unique id as it is now. Unique ids and access keys
 // differ in their first letters, so they share the map; a unique id is unique per
 // account only.
 func (c *cache) entity(ctx context.Context, account, uniqueID string) (*Identity, int64, error) {

@@ -130,6 +130,10 @@ type slow struct {
 	wait  func()
 }
 
+func (d *slow) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, auth.ErrUnknownKey
+}
+
 func (d *slow) Generation(context.Context, string, string, string) (int64, error) {
 	return d.gen.Load(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/strongroom/strongroom/internal/auth"
@@ -25,40 +26,33 @@ const sealPurpose = "iam.access-key"
 // moved to another key does not open.
 func sealContext(account, keyID string) []byte { return []byte(account + "/" + keyID) }
 
-// Directory answers auth's question who an access key belongs to. It needs only
-// the store and the keyring, so it exists before auth does.
+// Directory answers auth's question who an access key belongs to and what its
+// holder may do. It needs only the store and the keyring, so it exists before
+// auth does.
 type Directory struct {
-	db   *store.DB
-	keys Sealer
+	db        *store.DB
+	keys      Sealer
+	documents documents
 }
 
 // NewDirectory makes the look-up side of IAM.
 func NewDirectory(db *store.DB, keys Sealer) *Directory { return &Directory{db: db, keys: keys} }
 
-// Identity loads an access key's holder with the secret opened and the policies
-// compiled. Inactive keys are unknown (spec iam-sts.md 3.4); expired ones are
-// returned, since their holder may be told so.
+// Identity loads a long-term access key's holder with the secret opened and the
+// policies compiled. Inactive keys are unknown (spec iam-sts.md 3.4); expired ones
+// are returned, since their holder may be told so.
 func (d *Directory) Identity(ctx context.Context, keyID string) (*auth.Identity, error) {
 	account, ok := aws.AccessKeyAccount(keyID)
 	if !ok {
 		return nil, auth.ErrUnknownKey
 	}
 	var k accessKey
-	var u user
-	var policies []inlinePolicy
-	err := d.db.Read(ctx, func(tx store.Tx) error {
-		policies = nil
-		var err error
-		if k, err = getAccessKey(tx, account, keyID); err != nil {
+	var e entity
+	err := d.db.Read(ctx, func(tx store.Tx) (err error) {
+		if k, err = getAccessKey(tx, account, keyID); err != nil || k.UserID == "" {
 			return err
 		}
-		if k.UserID == "" {
-			return nil
-		}
-		if u, err = getUserByID(tx, account, k.UserID); err != nil {
-			return err
-		}
-		policies, err = listInlinePolicies(tx, account, k.UserID)
+		e, err = loadEntity(tx, account, k.UserID)
 		return err
 	})
 	if errors.Is(err, store.ErrNoRows) || err == nil && !k.Active {
@@ -74,7 +68,7 @@ func (d *Directory) Identity(ctx context.Context, keyID string) (*auth.Identity,
 	defer clear(secret)
 	id := rootIdentity(account)
 	if k.UserID != "" {
-		if id, err = userIdentity(u, policies); err != nil {
+		if id, err = d.identity(&e); err != nil {
 			return nil, err
 		}
 	}
@@ -82,103 +76,279 @@ func (d *Directory) Identity(ctx context.Context, keyID string) (*auth.Identity,
 	return id, nil
 }
 
-// Entity loads a user by unique id, or the root user by the account's.
+// Entity loads a user or role by its unique id, or the root user by the
+// account's.
 func (d *Directory) Entity(ctx context.Context, account, uniqueID string) (*auth.Identity, error) {
 	if uniqueID == account {
 		return rootIdentity(account), nil
 	}
-	var u user
-	var policies []inlinePolicy
+	var e entity
 	err := d.db.Read(ctx, func(tx store.Tx) (err error) {
-		if u, err = getUserByID(tx, account, uniqueID); err != nil {
-			return err
-		}
-		policies, err = listInlinePolicies(tx, account, uniqueID)
+		e, err = loadEntity(tx, account, uniqueID)
 		return err
 	})
 	if errors.Is(err, store.ErrNoRows) {
 		return nil, auth.ErrUnknownKey
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load user: %w", err)
+		return nil, fmt.Errorf("load %s: %w", uniqueID, err)
 	}
-	return userIdentity(u, policies)
+	return d.identity(&e)
+}
+
+// ManagedPolicy returns one version of a managed policy ("" = the one in force)
+// that exists for account, compiled; auth.ErrUnknownKey when there is none.
+func (d *Directory) ManagedPolicy(ctx context.Context, account, arn, version string) (src policy.Source, err error) {
+	var p boundPolicy
+	err = d.db.Read(ctx, func(tx store.Tx) (err error) {
+		p, err = loadManaged(tx, account, arn, version)
+		return err
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		return src, auth.ErrUnknownKey
+	}
+	if err != nil {
+		return src, fmt.Errorf("load policy: %w", err)
+	}
+	return d.source(&p)
 }
 
 func rootIdentity(account string) *auth.Identity {
 	return &auth.Identity{Principal: &aws.Principal{Type: aws.PrincipalRoot, Account: account, ARN: aws.RootARN(account), UserID: account}}
 }
 
-func userIdentity(u user, policies []inlinePolicy) (*auth.Identity, error) {
-	id := &auth.Identity{Principal: &aws.Principal{
-		Type: aws.PrincipalUser, Account: u.Account, ARN: u.arn(), UserID: u.ID, UserName: u.Name, Tags: u.Tags,
-	}}
-	for _, p := range policies {
-		doc, err := policy.Parse([]byte(p.Document))
+// entity is a user or a role with everything that decides about it.
+type entity struct {
+	user     *user
+	role     *role
+	policies []boundPolicy
+	boundary *boundPolicy
+}
+
+// boundPolicy is a policy's text with the names it has in a decision.
+type boundPolicy struct{ id, version, document string }
+
+// loadEntity reads a user or role by its unique id.
+func loadEntity(tx store.Tx, account, id string) (e entity, err error) {
+	boundary := ""
+	if strings.HasPrefix(id, roleIDPrefix) {
+		r, err := getRoleByID(tx, account, id)
 		if err != nil {
-			// Put checks every text, so this is damage. Leaving the policy out
-			// could drop a Deny: refuse the caller instead.
-			return nil, fmt.Errorf("policy %s of user %s: %w", p.Name, u.Name, err)
+			return e, err
 		}
-		id.Policies.Identity = append(id.Policies.Identity, policy.Source{
-			ID: "inline/" + u.Name + "/" + p.Name, Version: fmt.Sprint(p.Version), Doc: doc,
-		})
+		e.role, boundary = &r, r.Boundary
+		if e.policies, err = entityPolicies(tx, account, id, r.Name); err != nil {
+			return e, err
+		}
+	} else {
+		u, err := getUserByID(tx, account, id)
+		if err != nil {
+			return e, err
+		}
+		e.user, boundary = &u, u.Boundary
+		if e.policies, err = entityPolicies(tx, account, id, u.Name); err != nil {
+			return e, err
+		}
+		groups, err := groupsOf(tx, account, id)
+		if err != nil {
+			return e, err
+		}
+		for i := range groups {
+			more, err := entityPolicies(tx, account, groups[i].ID, "group/"+groups[i].Name)
+			if err != nil {
+				return e, err
+			}
+			e.policies = append(e.policies, more...)
+		}
 	}
-	return id, nil
+	if boundary != "" {
+		p, err := loadManaged(tx, account, boundary, "")
+		if err != nil {
+			return e, err
+		}
+		e.boundary = &p
+	}
+	return e, nil
+}
+
+// entityPolicies reads what is embedded in and attached to one entity. name is
+// how the ids of its inline policies call it.
+func entityPolicies(tx store.Tx, account, id, name string) ([]boundPolicy, error) {
+	inline, err := listInlinePolicies(tx, account, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []boundPolicy
+	for _, p := range inline {
+		out = append(out, boundPolicy{"inline/" + name + "/" + p.Name, fmt.Sprint(p.Version), p.Document})
+	}
+	arns, err := attachedPolicies(tx, account, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, arn := range arns {
+		p, err := loadManaged(tx, account, arn, "")
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// loadManaged reads a version of a managed policy, "" for the one in force.
+func loadManaged(tx store.Tx, account, arn, version string) (boundPolicy, error) {
+	p, err := getPolicy(tx, account, arn)
+	if err != nil {
+		return boundPolicy{}, err
+	}
+	number := p.DefaultVersion
+	if version != "" {
+		if number, err = strconv.ParseInt(strings.TrimPrefix(version, "v"), 10, 64); err != nil {
+			return boundPolicy{}, store.ErrNoRows
+		}
+	}
+	v, err := getPolicyVersion(tx, account, p.ID, number)
+	return boundPolicy{arn, versionID(number), v.Document}, err
+}
+
+// identity makes auth's view of an entity.
+func (d *Directory) identity(e *entity) (*auth.Identity, error) {
+	var id auth.Identity
+	if r := e.role; r != nil {
+		// The role itself; a session of it has an ARN and a user id of its own.
+		id.Principal = &aws.Principal{
+			Type: aws.PrincipalAssumedRole, Account: r.Account, ARN: r.arn(), UserID: r.ID, EntityID: r.ID, RoleARN: r.arn(), Tags: r.Tags,
+		}
+		id.SessionsAfter = r.SessionsAfter
+	} else {
+		u := e.user
+		id.Principal = &aws.Principal{
+			Type: aws.PrincipalUser, Account: u.Account, ARN: u.arn(), UserID: u.ID, EntityID: u.ID, UserName: u.Name, Tags: u.Tags,
+		}
+		id.SessionsAfter = u.SessionsAfter
+	}
+	for i := range e.policies {
+		src, err := d.source(&e.policies[i])
+		if err != nil {
+			return nil, err
+		}
+		id.Policies.Identity = append(id.Policies.Identity, src)
+	}
+	if e.boundary != nil {
+		src, err := d.source(e.boundary)
+		if err != nil {
+			return nil, err
+		}
+		id.Policies.Boundary = &src
+	}
+	return &id, nil
+}
+
+// source compiles a stored policy. Every text was checked when it was put, so one
+// that does not parse is damage, and leaving it out could drop a Deny: the caller
+// is refused instead.
+func (d *Directory) source(p *boundPolicy) (policy.Source, error) {
+	doc, err := d.documents.compile(p.document)
+	if err != nil {
+		return policy.Source{}, fmt.Errorf("policy %s: %w", p.id, err)
+	}
+	return policy.Source{ID: p.id, Version: p.version, Doc: doc}, nil
 }
 
 // PrincipalExists tells slices whether a policy may name arn: an account of
-// this deployment, or a user of one. Roles come with a later release; until
-// then no role exists.
+// this deployment, a user or role of one, or a session of such a role.
 func (d *Directory) PrincipalExists(ctx context.Context, arn string) (bool, error) {
 	if aws.ValidAccountID(arn) {
 		return d.accountExists(ctx, arn)
 	}
-	if a, ok := entity(arn); ok && a.Resource == "root" {
+	a, err := aws.ParseARN(arn)
+	if err != nil || a.Partition != aws.Partition || a.Region != "" || !aws.ValidAccountID(a.Account) {
+		return false, nil
+	}
+	if a.Service == "iam" && a.Resource == "root" {
 		return d.accountExists(ctx, a.Account)
+	}
+	if a.Service == "sts" {
+		return d.sessionIssuerExists(ctx, a)
 	}
 	id, err := d.PrincipalID(ctx, arn)
 	return id != "", err
 }
 
-// entity reads the ARN of something that belongs to IAM.
-func entity(arn string) (a aws.ARN, ok bool) {
-	a, err := aws.ParseARN(arn)
-	return a, err == nil && a.Partition == aws.Partition && a.Service == "iam" && a.Region == "" && aws.ValidAccountID(a.Account)
+// sessionIssuerExists says whether a session's ARN can belong to anybody: a role's
+// session names the role without its path, a federated user only an account.
+func (d *Directory) sessionIssuerExists(ctx context.Context, a aws.ARN) (bool, error) {
+	kind, rest, _ := strings.Cut(a.Resource, "/")
+	if kind == "federated-user" {
+		return d.accountExists(ctx, a.Account)
+	}
+	name, session, _ := strings.Cut(rest, "/")
+	if kind != "assumed-role" || !validName(name, maxRoleName) || !validName(session, maxSessionName) {
+		return false, nil
+	}
+	var r role
+	err := d.db.Read(ctx, func(tx store.Tx) (err error) {
+		r, err = getRole(tx, a.Account, name)
+		return err
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		return false, nil
+	}
+	return r.Name == name, err
 }
 
-// PrincipalID returns the unique id of the user that arn names, by which
-// policies are stored: "" when there is no such user.
+// PrincipalID returns the unique id of the user or role that arn names, by which
+// policies are stored: "" when there is none.
 func (d *Directory) PrincipalID(ctx context.Context, arn string) (id string, err error) {
-	a, ok := entity(arn)
-	rest, isUser := strings.CutPrefix(a.Resource, "user/")
+	a, err := aws.ParseARN(arn)
+	kind, rest, _ := strings.Cut(a.Resource, "/")
 	name := rest[strings.LastIndexByte(rest, '/')+1:]
-	if !ok || !isUser || !validName(name, maxUserName) {
+	if err != nil || a.Partition != aws.Partition || a.Service != "iam" || a.Region != "" || !aws.ValidAccountID(a.Account) ||
+		!validName(name, maxUserName) {
 		// A policy may say anything here, NUL characters included.
 		return "", nil
 	}
-	var u user
-	err = d.db.Read(ctx, func(tx store.Tx) (err error) {
-		u, err = getUser(tx, a.Account, name)
-		return err
+	found := ""
+	err = d.db.Read(ctx, func(tx store.Tx) error {
+		switch kind {
+		case "user":
+			u, err := getUser(tx, a.Account, name)
+			id, found = u.ID, u.arn()
+			return err
+		case "role":
+			r, err := getRole(tx, a.Account, name)
+			id, found = r.ID, r.arn()
+			return err
+		}
+		return store.ErrNoRows
 	})
 	// Principal ARNs compare with case and path (iam-policy-evaluation.md 4).
-	if errors.Is(err, store.ErrNoRows) || err == nil && u.arn() != arn {
+	if errors.Is(err, store.ErrNoRows) || err == nil && found != arn {
 		return "", nil
 	}
-	return u.ID, err
+	return id, err
 }
 
-// PrincipalARN returns the ARN of the user with a unique id, "" when it is gone.
+// PrincipalARN returns the ARN of the user or role with a unique id, "" when it is
+// gone.
 func (d *Directory) PrincipalARN(ctx context.Context, id string) (arn string, err error) {
-	u, err := scanUser(d.db.Get(ctx, `SELECT `+userColumns+` FROM iam_users WHERE id = $1`, id))
+	if strings.HasPrefix(id, roleIDPrefix) {
+		var r role
+		r, err = scanRole(d.db.Get(ctx, `SELECT `+roleColumns+` FROM iam_roles WHERE id = $1`, id))
+		arn = r.arn()
+	} else {
+		var u user
+		u, err = scanUser(d.db.Get(ctx, `SELECT `+userColumns+` FROM iam_users WHERE id = $1`, id))
+		arn = u.arn()
+	}
 	if errors.Is(err, store.ErrNoRows) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	return u.arn(), nil
+	return arn, nil
 }
 
 func (d *Directory) accountExists(ctx context.Context, account string) (bool, error) {

@@ -7,12 +7,21 @@ import (
 )
 
 // Unique id prefixes (spec iam-sts.md 2).
-const userIDPrefix = "AIDA"
+const (
+	userIDPrefix   = "AIDA"
+	groupIDPrefix  = "AGPA"
+	roleIDPrefix   = "AROA"
+	policyIDPrefix = "ANPA"
+)
 
-// userARN is the ARN of a user; path begins and ends with a slash.
-func userARN(account, path, name string) string {
-	return "arn:" + aws.Partition + ":iam::" + account + ":user" + path + name
+// entityARN is the ARN of a user, group, role or policy; path begins and ends
+// with a slash.
+func entityARN(account, kind, path, name string) string {
+	return "arn:" + aws.Partition + ":iam::" + account + ":" + kind + path + name
 }
+
+// userARN is the ARN of a user.
+func userARN(account, path, name string) string { return entityARN(account, "user", path, name) }
 
 // policyARN reports whether text can name a managed policy.
 func policyARN(text string) bool {
@@ -39,6 +48,8 @@ func validName(text string, most int) bool {
 
 // The longest names (spec iam-sts.md 2).
 const (
-	maxUserName   = 64
-	maxPolicyName = 128
+	maxUserName    = 64
+	maxRoleName    = 64
+	maxSessionName = 64
+	maxPolicyName  = 128
 )

@@ -43,16 +43,18 @@ func (s *Service) GetUserPolicy(ctx context.Context, in *GetUserPolicyInput) (*G
 	if err != nil {
 		return nil, err
 	}
-	var document string
-	err = s.db.Get(ctx, `SELECT document FROM iam_user_policies WHERE account = $1 AND user_id = $2 AND name = $3`,
-		u.Account, u.ID, *in.PolicyName).Scan(&document)
+	var p inlinePolicy
+	err = s.db.Read(ctx, func(tx store.Tx) (err error) {
+		p, err = getInlinePolicy(tx, u.Account, u.ID, *in.PolicyName)
+		return err
+	})
 	if errors.Is(err, store.ErrNoRows) {
 		return nil, errNoPolicy(*in.PolicyName)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &GetUserPolicyOutput{UserName: &u.Name, PolicyName: in.PolicyName, PolicyDocument: new(wire.PercentEncode(document))}, nil
+	return &GetUserPolicyOutput{UserName: &u.Name, PolicyName: in.PolicyName, PolicyDocument: new(wire.PercentEncode(p.Document))}, nil
 }
 
 // DeleteUserPolicy removes an embedded policy.
@@ -62,8 +64,8 @@ func (s *Service) DeleteUserPolicy(ctx context.Context, in *DeleteUserPolicyInpu
 		return nil, err
 	}
 	return &DeleteUserPolicyOutput{}, s.change(ctx, u, func(tx store.Tx) error {
-		n, err := tx.Exec(`DELETE FROM iam_user_policies WHERE account = $1 AND user_id = $2 AND name = $3`, u.Account, u.ID, *in.PolicyName)
-		if err == nil && n == 0 {
+		found, err := deleteInlinePolicy(tx, u.Account, u.ID, *in.PolicyName)
+		if err == nil && !found {
 			return errNoPolicy(*in.PolicyName)
 		}
 		return err

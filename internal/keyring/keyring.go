@@ -193,6 +193,26 @@ func (k *Keyring) open(blob envelope.Blob, purpose string, aad []byte) ([]byte, 
 	return blob.Open(g.secret, bind(purpose, aad))
 }
 
+// Derive makes n bytes (at most 32) that follow from a blob of Seal's and the
+// storage key that sealed it: a secret that need not be stored where its blob is
+// at hand. The blob is not opened; open it first to know that it is genuine.
+func (k *Keyring) Derive(purpose string, aad, sealed []byte, n int) ([]byte, error) {
+	blob, err := envelope.Parse(envelope.Keyring, sealed)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.closed {
+		return nil, ErrClosed
+	}
+	g, ok := k.keys[blob.Name.Material]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownKey, hex.EncodeToString(blob.Name.Material[:]))
+	}
+	return envelope.Derive(g.secret, sealed, bind(purpose, aad), n)
+}
+
 // Rewrap seals again what is sealed under an older key than the newest, so that
 // nothing depends on the older one. It returns sealed itself and false when
 // there is nothing to do.

@@ -119,7 +119,7 @@ func (s *Server) join() {
 	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe()})
 	directory := iam.NewDirectory(s.db, s.keys)
 	q := s.config.Quotas
-	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Regions: s.config.Regions, Now: s.now})
+	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Sessions: s.keys, Regions: s.config.Regions, Now: s.now})
 	s.iam = iam.New(iam.Config{DB: s.db, Keys: s.keys, Auth: s.auth,
 		Quotas: iam.Quotas{UsersPerAccount: q.Users, AccessKeysPerUser: q.AccessKeysPerUser}})
 	s.kms = kms.New(kms.Config{DB: s.db, Sealer: s.keys, Auth: s.auth, Registry: s.registry, Principals: directory})

@@ -135,7 +135,13 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 		return err
 	}
 	c := x.call
-	if err := h.auth.Authenticate(ctx, c, r, x.body.Bytes()); err != nil {
+	decode := func(in Validator) *aws.Error {
+		if x.query {
+			return decodeQuery(x.form, in)
+		}
+		return decodeJSON(x.body.Bytes(), in, h.limits.Nesting)
+	}
+	if err := h.identify(ctx, x, r, decode); err != nil {
 		c.Principal = nil // Half an authentication is none.
 		h.recorder.Unverified(c, err)
 		return err
@@ -144,12 +150,7 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 		return errors.New("authenticator named no principal")
 	}
 	return h.perform(ctx, c, func(ctx context.Context) error {
-		out, err := h.operate(ctx, c, x.bound, func(in Validator) *aws.Error {
-			if x.query {
-				return decodeQuery(x.form, in)
-			}
-			return decodeJSON(x.body.Bytes(), in, h.limits.Nesting)
-		})
+		out, err := h.operate(ctx, c, x.bound, decode)
 		if err != nil {
 			return err
 		}
@@ -167,6 +168,20 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 		}
 		return nil
 	})
+}
+
+// identify finds out who calls: by the signature, or, for operations that have
+// none, by their input. A signature sent with one of those is not looked at, as at
+// AWS (spec iam-sts.md 4.2).
+func (h *handler) identify(ctx context.Context, x *exchange, r *http.Request, decode func(Validator) *aws.Error) error {
+	c, o := x.call, x.bound
+	if o.op.identify == nil {
+		return h.auth.Authenticate(ctx, c, r, x.body.Bytes())
+	}
+	if err := readInput(c, o, decode); err != nil {
+		return err
+	}
+	return o.op.identify(NewContext(ctx, c), c.Input)
 }
 
 // recognise finds protocol and operation from the request alone, never from the

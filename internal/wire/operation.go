@@ -10,6 +10,9 @@ type Operation struct {
 	name string
 	make func() Validator
 	run  func(ctx context.Context, in any) (any, error)
+	// identify is set for operations that are called without a signature: it says
+	// from the input who calls.
+	identify func(ctx context.Context, in any) error
 }
 
 // Op makes an Operation from the function that performs it. The function is
@@ -30,4 +33,18 @@ func Op[In, Out any, P interface {
 			return out, nil
 		},
 	}
+}
+
+// UnsignedOp makes an Operation that anybody may call without a signature, because
+// its input proves who calls: identify verifies that proof and fills Principal and
+// Region of the call in its context. A request that it refuses, or whose input does
+// not fit the model, is counted like one with a bad signature and not recorded, so
+// that strangers cannot fill the disk.
+func UnsignedOp[In, Out any, P interface {
+	*In
+	Validator
+}](name string, identify func(context.Context, *In) error, fn func(context.Context, *In) (*Out, error)) Operation {
+	o := Op[In, Out, P](name, fn)
+	o.identify = func(ctx context.Context, in any) error { return identify(ctx, (*In)(in.(P))) }
+	return o
 }

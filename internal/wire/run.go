@@ -145,17 +145,12 @@ func (g *Registry) perform(ctx context.Context, c *Call, fn func(context.Context
 
 // operate decodes and checks the input and runs the operation.
 func (g *Registry) operate(ctx context.Context, c *Call, o *bound, decode func(Validator) *aws.Error) (any, error) {
-	in := o.op.make()
-	if err := decode(in); err != nil {
-		return nil, err
+	if c.Input == nil { // An unsigned call's input was read to know its caller.
+		if err := readInput(c, o, decode); err != nil {
+			return nil, err
+		}
 	}
-	c.Input = in
-	v := Validation{echo: c.Service.EchoValues}
-	in.Validate(&v)
-	if err := v.Err(c.Service); err != nil {
-		return nil, err
-	}
-	out, err := o.op.run(ctx, in)
+	out, err := o.op.run(ctx, c.Input)
 	switch {
 	case err != nil:
 		return nil, err
@@ -165,6 +160,21 @@ func (g *Registry) operate(ctx context.Context, c *Call, o *bound, decode func(V
 		return nil, errors.New("operation returned neither output nor error")
 	}
 	return out, nil
+}
+
+// readInput decodes and checks the input into c.Input.
+func readInput(c *Call, o *bound, decode func(Validator) *aws.Error) error {
+	in := o.op.make()
+	if err := decode(in); err != nil {
+		return err
+	}
+	c.Input = in
+	v := Validation{echo: c.Service.EchoValues}
+	in.Validate(&v)
+	if err := v.Err(c.Service); err != nil {
+		return err
+	}
+	return nil
 }
 
 // panicError is a panic turned into an error. It keeps the stack, but of the

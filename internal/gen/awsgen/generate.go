@@ -204,15 +204,26 @@ func (g *generator) operations() error {
 	g.p("type Operations interface {")
 	for _, name := range g.settings.Built {
 		g.p("%s(ctx context.Context, in *%[1]sInput) (*%[1]sOutput, error)", name)
+		if g.unsigned(name) {
+			g.p("// Identify%s fills the call's principal from what the input proves.", name)
+			g.p("Identify%s(ctx context.Context, in *%[1]sInput) error", name)
+		}
 	}
 	g.p("}\n\n// Register adds the service to g, performed by o.")
 	g.p("func Register(g *wire.Registry, o Operations) {\ng.Register(&API,")
 	for _, name := range g.settings.Built {
+		if g.unsigned(name) {
+			g.p("wire.UnsignedOp(%q, o.Identify%s, o.%[2]s),", name, name)
+			continue
+		}
 		g.p("wire.Op(%q, o.%s),", name, name)
 	}
 	g.p(")\n}\n")
 	return nil
 }
+
+// unsigned says that an operation is called without a signature.
+func (g *generator) unsigned(name string) bool { return g.model.Operations[name].AuthType == "none" }
 
 // errors writes a constructor for each error of a built operation.
 func (g *generator) errors() error {

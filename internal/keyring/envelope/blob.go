@@ -202,6 +202,27 @@ func derive(keys *[64]byte, k Kind, material, head, aad []byte) {
 	}
 }
 
+// deriveLabel keeps derived secrets apart from every message key.
+const deriveLabel = "strongroom keyring secret v1"
+
+// Derive makes n bytes (1 to 32) from long-lived material: one round of the KDF of
+// derive above, with a label of its own and blob and aad, both hashed, as context.
+func Derive(material, blob, aad []byte, n int) ([]byte, error) {
+	if len(material) != MaterialSize || n < 1 || n > sha256.Size {
+		return nil, errors.New("derive: material or length does not fit")
+	}
+	of, bound := sha256.Sum256(blob), sha256.Sum256(aad)
+	in := binary.BigEndian.AppendUint32(nil, 1)
+	in = append(in, deriveLabel...)
+	in = append(in, 0)
+	in = append(in, of[:]...)
+	in = append(in, bound[:]...)
+	in = binary.BigEndian.AppendUint32(in, uint32(n*8))
+	prf := hmac.New(sha256.New, material)
+	prf.Write(in)
+	return prf.Sum(nil)[:n], nil
+}
+
 // additional is what GCM authenticates beside the plaintext. The length keeps
 // the two parts apart.
 func additional(head, aad []byte) []byte {

@@ -1,0 +1,52 @@
+package iam
+
+import (
+	"time"
+
+	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
+)
+
+// group is a row of iam_groups.
+type group struct {
+	Account, ID, Name, Path string
+	CreatedAt               time.Time
+}
+
+func (g *group) arn() string { return entityARN(g.Account, "group", g.Path, g.Name) }
+
+// resource is the group as audit records list it.
+func (g *group) resource() wire.Resource {
+	return wire.Resource{ARN: g.arn(), Type: "AWS::IAM::Group", Account: g.Account}
+}
+
+const groupColumns = `account, id, name, path, created_at`
+
+func scanGroup(r store.Row) (g group, err error) {
+	var created int64
+	err = r.Scan(&g.Account, &g.ID, &g.Name, &g.Path, &created)
+	g.CreatedAt = aws.Micros(created)
+	return g, err
+}
+
+func getGroup(tx store.Tx, account, name string) (group, error) {
+	return scanGroup(tx.QueryRow(`SELECT `+groupColumns+` FROM iam_groups WHERE account = $1 AND name_fold = $2`, account, fold(name)))
+}
+
+func getGroupByID(tx store.Tx, account, id string) (group, error) {
+	return scanGroup(tx.QueryRow(`SELECT `+groupColumns+` FROM iam_groups WHERE account = $1 AND id = $2`, account, id))
+}
+
+func insertGroup(tx store.Tx, g group) error {
+	_, err := tx.Exec(`INSERT INTO iam_groups (account, id, name, name_fold, path, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		g.Account, g.ID, g.Name, fold(g.Name), g.Path, g.CreatedAt.UnixMicro())
+	return err
+}
+
+// groupsOf lists the groups of a user, in name order.
+func groupsOf(tx store.Tx, account, userID string) ([]group, error) {
+	return collect(tx, scanGroup, `SELECT `+groupColumns+` FROM iam_groups
+		WHERE account = $1 AND id IN (SELECT group_id FROM iam_group_members WHERE account = $1 AND user_id = $2)
+		ORDER BY name_fold`, account, userID)
+}
