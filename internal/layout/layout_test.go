@@ -19,10 +19,10 @@ const module = "github.com/strongroom/strongroom/"
 // layers from the bottom up; imports point downwards, or sideways only where
 // sideways says so. A package below a listed one belongs to its layer.
 var layers = [][]string{
-	{"internal/aws", "internal/sigv4", "internal/policy"},                                                                       // values
+	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog"},                                                   // values
 	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config"}, // machinery
-	{"internal/auth", "internal/audit"},                                                                                         // shared duties
-	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"},                                                 // slices
+	{"internal/auth", "internal/audit"},                                         // shared duties
+	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"}, // slices
 	{"internal/server"},
 	{"internal/cli"},
 	{"cmd"},
@@ -36,7 +36,7 @@ var sideways = map[string][]string{
 }
 
 // pure packages import the standard library only (and themselves).
-var pure = []string{"internal/policy", "internal/sigv4"}
+var pure = []string{"internal/policy", "internal/sigv4", "internal/catalog"}
 
 // outside are not part of the product: tests and tools may import anything.
 var outside = []string{"internal/servertest", "internal/pgtest", "internal/layout", "internal/gen", "test", "tools"}

@@ -9,6 +9,7 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/strongroom/strongroom/internal/catalog"
 	"github.com/strongroom/strongroom/internal/secretsmanager"
 	"github.com/strongroom/strongroom/internal/servertest"
 )
@@ -18,8 +19,10 @@ var operatorOf = map[string]string{
 	"String": "StringEquals", "ARN": "ArnEquals", "Bool": "Bool", "Numeric": "NumericEquals", "ArrayOfString": "ForAnyValue:StringEquals",
 }
 
-// unfilled are the keys that no built operation can fill, with the reason.
+// unfilled are the keys that no built operation, or a named one, can fill, with the
+// reason.
 var unfilled = map[string]string{
+	"CreateSecret secretsmanager:resource/Type": "the secret does not exist yet",
 	"secretsmanager:resource/AllowRotationLambdaArn": "a secret has a rotation function only by RotateSecret, which is not built",
 }
 
@@ -78,44 +81,44 @@ func TestConditionKeys(t *testing.T) {
 		"secretsmanager:VersionId": tokenA, "secretsmanager:VersionStage": "AWSCURRENT", "secretsmanager:resource/Type": "SalesforceClientSecret",
 	}
 	another := map[string]string{"Bool": "", "Numeric": "8", "ARN": "arn:aws:kms:us-east-1:111122223333:key/other", "String": "other", "ArrayOfString": "other"}
-	kinds := map[string]string{}
-	for _, k := range secretsmanager.ConditionKeys {
-		kinds[k.Name] = k.Type
-	}
 	ann := w.as(w.User(t, "ann", ""))
 	built := map[string]bool{}
 	for _, o := range secretsmanager.API.Operations {
 		built[o.Name] = o.Built
 	}
 	checked := 0
-	for _, a := range secretsmanager.Actions {
-		if !built[a.Name] {
+	for action := range catalog.Match("secretsmanager:*") {
+		operation := action.Operation()
+		if !built[operation] {
 			continue
 		}
-		do := full[a.Name]
+		do := full[operation]
 		if do == nil {
-			do = func(ctx context.Context, c *sm.Client) error { return attempts[a.Name](ctx, c, *id) }
+			do = func(ctx context.Context, c *sm.Client) error { return attempts[operation](ctx, c, *id) }
 		}
-		for _, key := range a.ConditionKeys {
+		for k := range action.Keys() {
+			key, kind := k.Name(), k.Type().String()
 			name := strings.NewReplacer("${TagKey}", "team", "tag-key", "team").Replace(key)
-			kind := kinds[key]
+			if k.Multi() {
+				kind = "ArrayOf" + kind
+			}
 			value, known := values[name]
-			if a.Name == "UntagResource" && name == "aws:TagKeys" {
+			if operation == "UntagResource" && name == "aws:TagKeys" {
 				value = "other"
 			}
 			try := func(condition string) bool {
 				t.Helper()
 				w.SetPolicy(t, w.Admin, "ann", fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"secretsmanager:%s","Resource":"*"},`+
-					`{"Effect":"Allow","Action":"secretsmanager:%[1]s","Resource":"*","Condition":%s}]}`, a.Name, condition))
+					`{"Effect":"Allow","Action":"secretsmanager:%[1]s","Resource":"*","Condition":%s}]}`, operation, condition))
 				return !isDenied(t, do(t.Context(), ann))
 			}
-			switch {
-			case unfilled[key] != "":
+			switch why := unfilled[key] + unfilled[operation+" "+key]; {
+			case why != "":
 				if !try(`{"Null":{"` + name + `":"true"}}`) {
-					t.Errorf("%s: %s is filled, but %s", a.Name, name, unfilled[key])
+					t.Errorf("%s: %s is filled, but %s", operation, name, why)
 				}
 			case !known:
-				t.Errorf("%s: no value is known for %s", a.Name, name)
+				t.Errorf("%s: no value is known for %s", operation, name)
 			default:
 				wrong := another[kind]
 				switch {
@@ -125,10 +128,10 @@ func TestConditionKeys(t *testing.T) {
 					wrong = "yet another"
 				}
 				if try(fmt.Sprintf(`{%q:{%q:%q}}`, operatorOf[kind], name, wrong)) {
-					t.Errorf("%s is allowed although %s is not %s", a.Name, name, wrong)
+					t.Errorf("%s is allowed although %s is not %s", operation, name, wrong)
 				}
 				if !try(fmt.Sprintf(`{%q:{%q:%q}}`, operatorOf[kind], name, value)) {
-					t.Errorf("%s is denied although %s is %s", a.Name, name, value)
+					t.Errorf("%s is denied although %s is %s", operation, name, value)
 				}
 			}
 			checked++

@@ -67,30 +67,3 @@ type OperationInfo struct {
 	// Errors are the codes that the model names for the operation.
 	Errors []string
 }
-
-// Action is a row of AWS's Service Authorization Reference.
-type Action struct {
-	// Name is the action without its service prefix.
-	Name string
-	// Access is List, Read, Write, Tagging or Permissions management.
-	Access string
-	// Resources names the ResourceTypes the action can be limited to; with none
-	// a policy must say "*".
-	Resources []string
-	// ConditionKeys are the keys a policy may test for this action, global keys
-	// and those of its resource types aside.
-	ConditionKeys []string
-}
-
-// ResourceType is a kind of resource that policies can name.
-type ResourceType struct {
-	Name string
-	// ARN is the form, with ${Partition}, ${Region}, ${Account} and one or more
-	// variables of the service.
-	ARN           string
-	ConditionKeys []string
-}
-
-// ConditionKey is a key that a service defines and its type in policies: String,
-// ARN, Bool, Numeric, Date or ArrayOf one of them.
-type ConditionKey struct{ Name, Type string }

@@ -297,9 +297,6 @@ func TestOperationTable(t *testing.T) {
 			t.Errorf("%s: %+v", s.Name, s.ClockSkew)
 		}
 	}
-	if len(secretsmanager.Actions) != 23 || len(iam.Actions) < 150 || len(kms.ResourceTypes) != 2 {
-		t.Error("actions are missing")
-	}
 }
 
 // TestSensitiveMembers walks all generated types: what is a secret by name must

@@ -1,6 +1,7 @@
 // Command awsgen writes the api_gen.go of each service slice from the service
-// models: inputs, outputs and their checks, enum values, error constructors, the
-// operation table and the actions that policies can name.
+// models: inputs, outputs and their checks, enum values, error constructors and the
+// operation table. It also writes internal/catalog/catalog_gen.go, what policies can
+// say about each service.
 //
 // It reads, from the models folder,
 //

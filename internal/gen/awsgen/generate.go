@@ -49,7 +49,7 @@ func generate(s *service) ([]byte, error) {
 		}
 	}
 	for _, part := range []func() error{
-		g.header, g.api, g.operations, g.structures, g.enumerations, g.ruleVars, g.errors, g.actions,
+		g.header, g.api, g.operations, g.structures, g.enumerations, g.ruleVars, g.errors,
 	} {
 		if err := part(); err != nil {
 			return nil, err
@@ -258,44 +258,5 @@ func (g *generator) errors() error {
 	g.p("// not know. Like the model's own rules it is about the request alone.")
 	g.p("func ErrValidation(format string, args ...any) *aws.Error {")
 	g.p("return &aws.Error{Code: %q, Status: 400, Message: fmt.Sprintf(format, args...), Framework: true}\n}\n", g.settings.ValidationCode)
-	return nil
-}
-
-// actions writes what policies can say about the service.
-func (g *generator) actions() error {
-	g.p("// Actions are those that policies can name, built or not.")
-	g.p("var Actions = []wire.Action{")
-	for _, name := range slices.Sorted(maps.Keys(g.auth.Actions)) {
-		a := g.auth.Actions[name]
-		fmt.Fprintf(&g.buf, "{Name: %q, Access: %q", name, a.Access)
-		keys := slices.Clone(a.ConditionKeys)
-		if len(a.Resources) > 0 {
-			fmt.Fprintf(&g.buf, ", Resources: %#v", slices.Sorted(maps.Keys(a.Resources)))
-			for _, r := range slices.Sorted(maps.Keys(a.Resources)) {
-				keys = append(keys, a.Resources[r].ConditionKeys...)
-			}
-		}
-		slices.Sort(keys)
-		if keys = slices.Compact(keys); len(keys) > 0 {
-			fmt.Fprintf(&g.buf, ", ConditionKeys: %#v", keys)
-		}
-		g.p("},")
-	}
-	g.p("}\n\n// ResourceTypes are the kinds of resources in policies.")
-	g.p("var ResourceTypes = []wire.ResourceType{")
-	for _, name := range slices.Sorted(maps.Keys(g.auth.ResourceTypes)) {
-		t := g.auth.ResourceTypes[name]
-		fmt.Fprintf(&g.buf, "{Name: %q, ARN: %q", name, t.ARN)
-		if len(t.ConditionKeys) > 0 {
-			fmt.Fprintf(&g.buf, ", ConditionKeys: %#v", t.ConditionKeys)
-		}
-		g.p("},")
-	}
-	g.p("}\n\n// ConditionKeys are the condition keys of the service and their types.")
-	g.p("var ConditionKeys = []wire.ConditionKey{")
-	for _, name := range slices.Sorted(maps.Keys(g.auth.ConditionKeys)) {
-		g.p("{Name: %q, Type: %q},", name, g.auth.ConditionKeys[name])
-	}
-	g.p("}")
 	return nil
 }

@@ -34,6 +34,21 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 				t.Errorf("%s/api_gen.go is not what the models say: run make gen", s.name)
 			}
 		}
+		rules, err := loadRules(os.DirFS(modelsDir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := generateCatalog(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile("../../catalog/catalog_gen.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Error("catalog/catalog_gen.go is not what the models say: run make gen")
+		}
 	}
 }
 
@@ -183,13 +198,46 @@ func TestModelsThatAreNotUnderstood(t *testing.T) {
 	}
 }
 
+// TestRulesThatAreNotUnderstood pins the same for authorization.json.
+func TestRulesThatAreNotUnderstood(t *testing.T) {
+	const good = `{"toy":{"actions":{"Get":{"access":"Read","resources":{"thing":{"required":true,"conditionKeys":["toy:A"]}},"conditionKeys":["toy:B"]}},
+		"resourceTypes":{"thing":{"arn":"arn:${Partition}:toy:${Region}:${Account}:${Id}","conditionKeys":["toy:B"]}},
+		"conditionKeys":{"toy:A":"String","toy:B":"ArrayOfARN"}}}`
+	for name, edit := range map[string][2]string{
+		"good":                     {"", ""},
+		"unknown member":           {`"access"`, `"level"`},
+		"unknown access level":     {`"Read"`, `"Look"`},
+		"unknown resource type":    {`{"thing":{"required"`, `{"things":{"required"`},
+		"unknown key of an action": {`["toy:B"]}},`, `["toy:C"]}},`},
+		"unknown key of a type": {`["toy:B"]}},
+		"conditionKeys"`, `["toy:C"]}},
+		"conditionKeys"`},
+		"unknown key of an action's resource": {`["toy:A"]`, `["toy:C"]`},
+		"unknown type of a key":               {`"ArrayOfARN"`, `"ArrayOfIP"`},
+	} {
+		text := strings.Replace(good, edit[0], edit[1], 1)
+		if name != "good" && text == good {
+			t.Fatalf("%s: nothing to change", name)
+		}
+		rules, err := loadRules(fstest.MapFS{"authorization.json": &fstest.MapFile{Data: []byte(text)}})
+		if err == nil {
+			_, err = generateCatalog(rules)
+		}
+		if (err == nil) != (name == "good") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
 func TestRunWrites(t *testing.T) {
 	out := t.TempDir()
 	if err := run(modelsDir, out); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(out, "kms", "api_gen.go")); err != nil {
-		t.Error(err)
+	for _, name := range []string{"kms/api_gen.go", "catalog/catalog_gen.go"} {
+		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := run(out, out); err == nil {
 		t.Error("no models, no error")

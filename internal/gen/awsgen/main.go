@@ -27,13 +27,24 @@ func run(models, out string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		dir := filepath.Join(out, s.name)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, "api_gen.go"), src, 0o644); err != nil {
+		if err := write(filepath.Join(out, s.name), "api_gen.go", src); err != nil {
 			return err
 		}
 	}
-	return nil
+	rules, err := loadRules(os.DirFS(models))
+	if err != nil {
+		return err
+	}
+	src, err := generateCatalog(rules)
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(out, "catalog"), "catalog_gen.go", src)
+}
+
+func write(dir, name string, src []byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name), src, 0o644)
 }

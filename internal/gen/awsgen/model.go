@@ -173,15 +173,11 @@ func (m *members) UnmarshalJSON(b []byte) error {
 // load reads the services that operations.json names, in the order of their names.
 func load(dir fs.FS) ([]*service, error) {
 	var (
-		all   map[string]settings
-		over  map[string]overrides
-		rules map[string]authorization
+		all  map[string]settings
+		over map[string]overrides
 	)
-	err := errors.Join(
-		read(dir, "operations.json", &all),
-		read(dir, "overrides.json", &over),
-		read(dir, "authorization.json", &rules),
-	)
+	rules, err := loadRules(dir)
+	err = errors.Join(err, read(dir, "operations.json", &all), read(dir, "overrides.json", &over))
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +193,13 @@ func load(dir fs.FS) ([]*service, error) {
 		services = append(services, s)
 	}
 	return services, nil
+}
+
+// loadRules reads what policies can say about every service, built or not.
+func loadRules(dir fs.FS) (map[string]authorization, error) {
+	var rules map[string]authorization
+	err := read(dir, "authorization.json", &rules)
+	return rules, err
 }
 
 func read(dir fs.FS, name string, v any) error {
