@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,7 @@ type Config struct {
 	TLS                 TLS    `yaml:"tls"`
 	Limits              Limits `yaml:"limits"`
 	Audit               Audit  `yaml:"audit"`
+	Egress              Egress `yaml:"egress"`
 	Quotas              Quotas `yaml:"quotas"`
 	Log                 Log    `yaml:"log"`
 }
@@ -94,6 +96,24 @@ type Audit struct {
 	SegmentSize int64 `yaml:"segment_size"`
 }
 
+// Egress says where the server may connect to on somebody's word, such as to the
+// issuer of identity tokens. Metadata services, link-local and multicast
+// addresses and the server itself are refused whatever is said here.
+type Egress struct {
+	// AllowPrivate and AllowLoopback are "true", "false" or "auto": true while
+	// everything listens on loopback only.
+	AllowPrivate  string `yaml:"allow_private"`
+	AllowLoopback string `yaml:"allow_loopback"`
+	// Allow are private or loopback ranges that are open all the same, such as
+	// 10.20.0.0/16.
+	Allow []netip.Prefix `yaml:"allow,omitempty"`
+	// CAFile holds authorities in PEM, trusted beside those of the system. A
+	// relative path begins in the data directory.
+	CAFile string `yaml:"ca_file,omitempty"`
+	// Time is for a whole exchange.
+	Time time.Duration `yaml:"time"`
+}
+
 // Quotas are per account and region, with AWS's numbers as defaults; 0 leaves
 // the default.
 type Quotas struct {
@@ -117,8 +137,9 @@ func Default() Config {
 		Data: "strongroom-data", Listen: "127.0.0.1:4766", Operations: "127.0.0.1:4767", Region: "us-east-1",
 		Limits: Limits{Body: 1 << 20, Header: 32 << 10, Nesting: 64, RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
 			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, Connections: 10_000, ShutdownTime: 20 * time.Second},
-		Audit: Audit{Durability: "written", SegmentSize: 64 << 20},
-		Log:   Log{Level: "info", Format: "text"},
+		Audit:  Audit{Durability: "written", SegmentSize: 64 << 20},
+		Egress: Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
+		Log:    Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -294,6 +315,14 @@ func (c *Config) Validate() error {
 	}
 	if c.Audit.Durability != "written" && c.Audit.Durability != "synced" {
 		return wrong("audit.durability", "audit durability %q is neither written nor synced", c.Audit.Durability)
+	}
+	for _, s := range []struct{ key, value string }{{"egress.allow_private", c.Egress.AllowPrivate}, {"egress.allow_loopback", c.Egress.AllowLoopback}} {
+		if !slices.Contains([]string{"true", "false", "auto"}, s.value) {
+			return wrong(s.key, "%s %q is none of true, false and auto", s.key, s.value)
+		}
+	}
+	if c.Egress.Time <= 0 || c.Egress.Time > time.Minute {
+		return wrong("egress.time", "egress.time %s is not between 0 and 1m: a caller waits for it", c.Egress.Time)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return wrong("log.format", "log format %q is neither text nor json", c.Log.Format)

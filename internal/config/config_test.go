@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func none(string) string { return "" }
@@ -52,6 +54,9 @@ func TestRefused(t *testing.T) {
 		"does not hold the default":          "regions: [eu-west-1]\n",
 		"needs both certificate and key":     "tls: {certificate: a.pem}\n",
 		"neither text nor json":              "log: {format: xml}\n",
+		`:2: egress.allow_private "maybe"`:   "egress:\n  allow_private: maybe\n",
+		"egress.time 2m0s is not between":    "egress: {time: 2m}\n",
+		"no '/'":                             "egress: {allow: [10.0.0.1]}\n",
 		"is not host:port":                   "listen: nowhere\n",
 	} {
 		dir := t.TempDir()
@@ -70,6 +75,23 @@ func TestMistakeOfTheEnvironment(t *testing.T) {
 	_, err := Load(dir, func(k string) string { return map[string]string{EnvListen: "nowhere"}[k] }, nil)
 	if m, ok := errors.AsType[*Mistake](err); !ok || m.Key != "listen" || m.File != "" || m.Line != 0 {
 		t.Errorf("got %+v", err)
+	}
+}
+
+func TestEgress(t *testing.T) {
+	dir := t.TempDir()
+	if c, err := Load(dir, none, nil); err != nil || c.Egress.AllowPrivate != "auto" || c.Egress.AllowLoopback != "auto" || c.Egress.Time != 10*time.Second {
+		t.Fatalf("defaults: %+v, %v", c.Egress, err)
+	}
+	write(t, dir, "egress: {allow_private: true, allow_loopback: false, allow: [10.20.0.0/16, 'fd12::/48'], ca_file: ca.pem, time: 3s}\n")
+	c, err := Load(dir, none, nil)
+	if err != nil || c.Egress.AllowPrivate != "true" || c.Egress.AllowLoopback != "false" || len(c.Egress.Allow) != 2 || c.Egress.Allow[1].String() != "fd12::/48" || c.Egress.Time != 3*time.Second {
+		t.Fatalf("got %+v, %v", c.Egress, err)
+	}
+	// What "config check" prints is a configuration again.
+	write(t, dir, c.Redacted())
+	if again, err := Load(dir, none, nil); err != nil || !reflect.DeepEqual(again.Egress, c.Egress) {
+		t.Fatalf("printed and read: %+v, %v", again.Egress, err)
 	}
 }
 

@@ -19,8 +19,8 @@ const module = "github.com/strongroom/strongroom/"
 // layers from the bottom up; imports point downwards, or sideways only where
 // sideways says so. A package below a listed one belongs to its layer.
 var layers = [][]string{
-	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog"},                                                   // values
-	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config"}, // machinery
+	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog"},                                                                                       // values
+	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config", "internal/egress", "internal/oidc"}, // machinery
 	{"internal/auth", "internal/audit"},                                         // shared duties
 	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"}, // slices
 	{"internal/server"},

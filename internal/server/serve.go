@@ -47,6 +47,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 		servers = append(servers, &http.Server{Handler: s.operationsHandler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog})
 		listeners = append(listeners, l)
 	}
+	s.own.set(listeners)
 
 	jobsCtx, stopJobs := context.WithCancel(ctx)
 	var wg sync.WaitGroup

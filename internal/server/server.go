@@ -20,6 +20,7 @@ import (
 	"github.com/strongroom/strongroom/internal/audit"
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/egress"
 	"github.com/strongroom/strongroom/internal/iam"
 	"github.com/strongroom/strongroom/internal/jobs"
 	"github.com/strongroom/strongroom/internal/keyring"
@@ -64,6 +65,8 @@ type Server struct {
 	secrets  *secretsmanager.Service
 	metrics  *prometheus.Registry
 	api      http.Handler
+	own      listeners
+	egress   *egress.Dialer // the one way out
 }
 
 // Open opens the data directory and the database and joins the parts.
@@ -107,6 +110,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		SegmentSize: o.Config.Audit.SegmentSize, Durability: durability, Now: o.Now, Log: o.Log, Fault: o.Fault,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if s.egress, err = openEgress(o.Config, s.now, s.own.all); err != nil {
 		return nil, err
 	}
 	s.join()
