@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +39,11 @@ type StatementTrace struct {
 	Misses []Miss
 	// Conditions are all conditions of the statement, held or not.
 	Conditions []ConditionTrace
+	// Absent are the context keys that the request does not have and that could
+	// decide whether the statement matches: those of its conditions, as written, and
+	// of its variables. There are none where principal, action or resource keep it
+	// from matching whatever they are.
+	Absent []string
 
 	named grant
 }
@@ -214,7 +220,66 @@ func (e *evaluation) traceStatement(layer Layer, kind Kind, st *statement) State
 		}
 	}
 	t.Matched = len(t.Misses) == 0
+	t.Absent = e.absent(st, t.Misses)
 	return t
+}
+
+// absent lists the context keys that a statement asks for in vain.
+func (e *evaluation) absent(st *statement, misses []Miss) []string {
+	for _, miss := range misses {
+		switch miss.Element {
+		case "Condition":
+		case "Resource", "NotResource":
+			if !e.couldBeResource(st) {
+				return nil
+			}
+		default:
+			return nil
+		}
+	}
+	var keys []string
+	note := func(key string) {
+		_, present := e.lookup(strings.ToLower(key))
+		if !present && !slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) }) {
+			keys = append(keys, key)
+		}
+	}
+	variables := func(p *pattern) {
+		for i := range p.pieces {
+			if v := &p.pieces[i]; v.isVariable && !v.hasDefault {
+				note(v.key)
+			}
+		}
+	}
+	for i := range st.resources {
+		variables(&st.resources[i].parts[arnParts-1])
+	}
+	for i := range st.conditions {
+		note(st.conditions[i].written)
+		for j := range st.conditions[i].values {
+			variables(&st.conditions[i].values[j].text)
+		}
+	}
+	return keys
+}
+
+// couldBeResource reports whether a statement might be about the resource if the
+// variables had values: what stands before them fits.
+func (e *evaluation) couldBeResource(st *statement) bool {
+	for i := range st.resources {
+		a := &st.resources[i]
+		if !e.hasARN || a.resolved(e) {
+			continue
+		}
+		fits := true
+		for j := range arnParts - 1 {
+			fits = fits && a.parts[j].matches(e.arn[j])
+		}
+		if fits {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *evaluation) traceCondition(c *condition) ConditionTrace {

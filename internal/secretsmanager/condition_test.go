@@ -22,7 +22,7 @@ var operatorOf = map[string]string{
 // unfilled are the keys that no built operation, or a named one, can fill, with the
 // reason.
 var unfilled = map[string]string{
-	"CreateSecret secretsmanager:resource/Type": "the secret does not exist yet",
+	"CreateSecret secretsmanager:resource/Type":      "the secret does not exist yet",
 	"secretsmanager:resource/AllowRotationLambdaArn": "a secret has a rotation function only by RotateSecret, which is not built",
 }
 
