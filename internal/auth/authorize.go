@@ -42,6 +42,9 @@ type Request struct {
 	Resource string
 	// Shown is the resource as a denial shows it; "" leaves it out.
 	Shown string
+	// Bare leaves the reason out of a denial, where it would tell whether the
+	// resource exists.
+	Bare bool
 	// Account owns the resource; "" means the caller's own.
 	Account string
 	// Policy is the policy on the resource, nil when there is none.
@@ -75,7 +78,11 @@ func (s *Service) Authorize(ctx context.Context, q *Request) error {
 	if e.Decision.Allowed() {
 		return nil
 	}
-	return denied(call, e.Decision.Denial(call.Principal.ARN, q.Action, q.Shown))
+	d := e.Decision
+	if q.Bare {
+		d.Outcome = policy.Allow // only an allowed decision has no reason
+	}
+	return denied(call, d.Denial(call.Principal.ARN, q.Action, q.Shown))
 }
 
 // Would decides without noting anything: for checks whether a change would lock

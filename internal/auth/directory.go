@@ -26,8 +26,8 @@ type Identity struct {
 	Token string
 	// Session is set for temporary credentials only.
 	Session *aws.Session
-	// SessionsAfter voids the sessions of a user or role that were issued up to it;
-	// zero voids none.
+	// SessionsAfter is when the sessions of a user or role were last voided, zero if
+	// never. Those made since carry it (aws.Session.Voided); all others are void.
 	SessionsAfter time.Time
 	// Expires is zero for keys that do not expire.
 	Expires time.Time
@@ -161,20 +161,28 @@ func (c *cache) token(ctx context.Context, account, keyID, token string) (*Ident
 	if err != nil {
 		return nil, 0, err
 	}
-	return c.session(ctx, account, keyID, &Identity{Secret: secret, Token: token, Session: s})
+	// Cloned: it may be a piece of a URL, which would be kept whole.
+	return c.session(ctx, account, keyID, &Identity{Secret: secret, Token: strings.Clone(token), Session: s})
 }
 
 // session returns the holder of opened temporary credentials as it is now; of
-// opened only Secret, Token and Session are looked at. Without a Token, as a call
-// under way has it, nothing is kept.
+// opened only Secret, Token and Session are looked at. A call under way has no
+// Token: it takes that of the entry, and if there is none any more, nothing is kept.
 func (c *cache) session(ctx context.Context, account, keyID string, opened *Identity) (*Identity, int64, error) {
 	id, generation, err := c.current(ctx, account, keyID)
 	if id != nil || err != nil {
 		return id, generation, err
 	}
 	s := opened.Session
+	if opened.Token == "" {
+		c.mu.RLock()
+		if e, ok := c.entries[keyID]; ok {
+			opened = e.identity
+		}
+		c.mu.RUnlock()
+	}
 	holder, generation, err := c.entity(ctx, account, s.EntityID)
-	if err == nil && !holder.SessionsAfter.IsZero() && !s.Issued.After(holder.SessionsAfter) {
+	if err == nil && s.Voided.Before(holder.SessionsAfter) {
 		err = errRevoked
 	}
 	if err == nil {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/policy"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // errRevoked is a session that its user's or role's administrator has voided.
@@ -38,6 +40,9 @@ func (c *cache) compose(ctx context.Context, holder *Identity, s *aws.Session) (
 		return nil, fmt.Errorf("session of a %s held by a %s", s.Type, p.Type)
 	}
 	id := &Identity{Principal: &p, Session: s, Expires: s.Expires, Policies: holder.Policies}
+	if entity.Type == aws.PrincipalRoot && p.Type == aws.PrincipalFederatedUser {
+		id.Policies.Identity = []policy.Source{{ID: "root", Doc: everything()}}
+	}
 	for i := range s.Policies {
 		src, err := c.sessionPolicy(ctx, s, i)
 		if err != nil {
@@ -48,6 +53,16 @@ func (c *cache) compose(ctx context.Context, holder *Identity, s *aws.Session) (
 	id.Policies.SessionPassed = len(s.Policies) > 0
 	return id, nil
 }
+
+// everything is what root may do, for those whom root federates: only the policies
+// passed with them limit them (GetFederationToken's documentation).
+var everything = sync.OnceValue(func() *policy.Document {
+	doc, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`))
+	if err != nil {
+		panic(err) // a constant
+	}
+	return doc
+})
 
 // sessionPolicy compiles one of a session's policies. A managed one whose version
 // was deleted since ends the session: leaving it out could drop a Deny.
@@ -80,4 +95,10 @@ func mergeTags(entity, session []aws.Tag) []aws.Tag {
 		}
 	}
 	return out
+}
+
+// Caller returns the identity of the call in ctx as it is now, or refuses a caller
+// whose key was withdrawn since the signature was verified.
+func (s *Service) Caller(ctx context.Context) (*Identity, error) {
+	return s.holder(ctx, wire.CallFrom(ctx))
 }

@@ -65,6 +65,10 @@ type Session struct {
 	Name    string    `json:"n,omitzero"`
 	Issued  time.Time `json:"i"`
 	Expires time.Time `json:"x"`
+	// Voided is the moment up to which the user's or role's sessions had been voided
+	// when this one was made. Once that has moved the session is void itself, however
+	// the clocks of the nodes differ.
+	Voided time.Time `json:"o,omitzero"`
 	// MFA says that a second factor was shown, at MFAAt.
 	MFA   bool      `json:"m,omitzero"`
 	MFAAt time.Time `json:"ma,omitzero"`

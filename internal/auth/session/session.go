@@ -16,8 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/keyring"
 )
 
 // Keys seals tokens and derives secrets: the keyring.
@@ -51,9 +53,18 @@ var (
 	// ErrInvalid is the error for everything that is not a token of the access
 	// key it came with.
 	ErrInvalid = errors.New("invalid session token")
-	// ErrTooLarge is the error for a session that does not fit in a token.
-	ErrTooLarge = errors.New("session does not fit in a token")
 )
+
+// TooLargeError is the error for a session that does not fit in a token.
+type TooLargeError struct {
+	// Packed is how much of the room it would take, in per cent.
+	Packed int
+}
+
+// Error implements error.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("session takes %d%% of the room in a token", e.Packed)
+}
 
 // Credentials are temporary credentials as their holder gets them.
 type Credentials struct {
@@ -76,7 +87,8 @@ func New(keys Keys, s *aws.Session) (Credentials, error) {
 		return Credentials{}, err
 	}
 	if len(packed) > MaxPacked {
-		return Credentials{}, ErrTooLarge
+		// Rounded up: one byte too many is more than a hundred per cent.
+		return Credentials{}, &TooLargeError{(len(packed)*100 + MaxPacked - 1) / MaxPacked}
 	}
 	sealed, err := keys.Seal(sealPurpose, []byte(id), packed)
 	if err != nil {
@@ -92,21 +104,27 @@ func New(keys Keys, s *aws.Session) (Credentials, error) {
 	}, nil
 }
 
-// Open returns the session of a token and the secret key that goes with it, or
-// ErrInvalid.
+// Open returns the session of a token and the secret key that goes with it.
+// Whatever is wrong with the token is ErrInvalid.
 func Open(keys Keys, accessKeyID, token string) (s *aws.Session, secret string, err error) {
 	if len(token) > maxToken {
 		return nil, "", ErrInvalid
 	}
 	sealed, err := base64.StdEncoding.Strict().DecodeString(token)
-	if err != nil {
+	// The decoder skips line breaks, of which a query parameter may hold any
+	// number. A token must have one spelling: callers keep the one they saw first.
+	if err != nil || strings.ContainsAny(token, "\r\n") {
 		return nil, "", ErrInvalid
 	}
 	packed, err := keys.Open(sealPurpose, []byte(accessKeyID), sealed)
-	if err != nil {
+	switch {
+	case errors.Is(err, keyring.ErrInvalid), errors.Is(err, keyring.ErrUnknownKey):
 		// Altered, cut, another deployment's, or made for another access key: the
 		// holder learns nothing of which.
 		return nil, "", ErrInvalid
+	case err != nil:
+		// An outage. Who is told that good credentials are bad throws them away.
+		return nil, "", fmt.Errorf("open session token: %w", err)
 	}
 	if s, err = unpack(packed); err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -155,5 +173,8 @@ func unpack(packed []byte) (*aws.Session, error) {
 		return nil, ErrInvalid
 	}
 	s := new(aws.Session)
-	return s, json.Unmarshal(text, s)
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
