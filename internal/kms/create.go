@@ -59,6 +59,9 @@ func (s *Service) CreateKey(ctx context.Context, in *CreateKeyInput) (*CreateKey
 		if err := s.checkPolicy(ctx, k, k.keyFacts(nil), k.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 			return nil, err
 		}
+		if k.Policy, err = s.storedPolicy(ctx, k.Policy); err != nil {
+			return nil, err
+		}
 	}
 	sealed, err := s.newMaterial(k)
 	if err != nil {

@@ -43,7 +43,5 @@
 // CreateKey makes SYMMETRIC_DEFAULT keys of origin AWS_KMS in one region only;
 // all else is UnsupportedOperationException. Recipient (attested enclaves) is
 // refused likewise. Key ids are accepted in lower case only. ListAliases shows
-// predefined aliases only once their key exists. Stored policies name users by
-// ARN: a user made anew under an old name inherits what policies gave it, where
-// AWS replaces the ARN by the deleted user's unique id.
+// predefined aliases only once their key exists.
 package kms

@@ -31,22 +31,11 @@ func (s *Service) GetKeyPolicy(ctx context.Context, in *GetKeyPolicyInput) (*Get
 	if in.PolicyName != nil && *in.PolicyName != policyName {
 		return nil, ErrNotFound("No such policy exists")
 	}
-	text, err := renderPolicy(k.Policy)
+	text, err := auth.ShownPolicy(ctx, s.principals, k.Policy)
 	if err != nil {
 		return nil, err
 	}
 	return &GetKeyPolicyOutput{Policy: &text, PolicyName: new(policyName)}, nil
-}
-
-// renderPolicy prints a policy as GetKeyPolicy does, accounts as the ARNs of
-// their root (spec kms.md 8.1).
-func renderPolicy(text string) (string, error) {
-	return policy.Render(text, func(p policy.PrincipalRef) (string, error) {
-		if aws.ValidAccountID(p.Value) {
-			return aws.RootARN(p.Value), nil
-		}
-		return p.Value, nil
-	})
 }
 
 // PutKeyPolicy replaces the policy of a key.
@@ -68,8 +57,12 @@ func (s *Service) PutKeyPolicy(ctx context.Context, in *PutKeyPolicyInput) (*Put
 	if err := s.checkPolicy(ctx, &k.key, k.facts, *in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
+	text, err := s.storedPolicy(ctx, *in.Policy)
+	if err != nil {
+		return nil, err
+	}
 	_, err = s.change(ctx, k, func(tx store.Tx, now *key) error {
-		now.Policy = *in.Policy
+		now.Policy = text
 		now.PolicyVersion++
 		return updatePolicy(tx, now)
 	})
@@ -145,27 +138,28 @@ func errPrincipals() *aws.Error {
 
 func (s *Service) checkPrincipals(ctx context.Context, doc *policy.Document) error {
 	for ref := range doc.Principals() {
-		exists := false
 		switch ref.Kind {
 		case policy.Everyone, policy.ServicePrincipal, policy.ProviderPrincipal, policy.EntityID:
 			// Unique ids stay valid after their user is gone: AWS itself puts
 			// them in the place of a deleted one.
-			exists = true
-		case policy.AccountPrincipal, policy.UserPrincipal, policy.RolePrincipal:
-			var err error
-			if exists, err = s.principals.PrincipalExists(ctx, ref.Value); err != nil {
-				return fmt.Errorf("look up principal: %w", err)
-			}
-		case policy.SessionPrincipal, policy.FederatedSession:
-			// Sessions come and go; what can be checked is the account.
-			var err error
-			if exists, err = s.principals.PrincipalExists(ctx, ref.Account); err != nil {
-				return fmt.Errorf("look up principal: %w", err)
-			}
+			continue
+		}
+		exists, err := s.principals.PrincipalExists(ctx, ref.Value)
+		if err != nil {
+			return fmt.Errorf("look up principal: %w", err)
 		}
 		if !exists {
 			return errPrincipals()
 		}
 	}
 	return nil
+}
+
+// storedPolicy is the text as it is kept.
+func (s *Service) storedPolicy(ctx context.Context, text string) (string, error) {
+	stored, err := auth.StoredPolicy(ctx, s.principals, text)
+	if errors.Is(err, auth.ErrNoPrincipal) {
+		return "", errPrincipals()
+	}
+	return stored, err
 }

@@ -2,10 +2,14 @@ package kms
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/pgtest"
+	"github.com/strongroom/strongroom/internal/store"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // statement is a policy of one statement.
@@ -42,13 +46,80 @@ func TestDefaultKeyPolicy(t *testing.T) {
 	}
 }
 
-func TestRenderPolicy(t *testing.T) {
-	got, err := renderPolicy(`{"Statement":{"Principal":{"AWS":["111122223333","*"]},"Condition":{"StringEquals":{"AWS":"111122223333"}}}}`)
-	check(t, err)
-	want := "{\n  \"Statement\" : {\n    \"Principal\" : {\n      \"AWS\" : [ \"arn:aws:iam::111122223333:root\", \"*\" ]\n    },\n    " +
-		"\"Condition\" : {\n      \"StringEquals\" : {\n        \"AWS\" : \"111122223333\"\n      }\n    }\n  }\n}"
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+// TestPolicyFollowsTheUserNotTheName: a user made anew under the name of a deleted
+// one inherits nothing, and the policy shows the unique id of the one before (spec
+// iam-policy-evaluation.md 4).
+func TestPolicyFollowsTheUserNotTheName(t *testing.T) {
+	w := newWorld(t)
+	admin := w.as("admin")
+	w.dirs.user("ann")
+	first := w.dirs.principal("ann").UserID
+	text := `{"Version":"2012-10-17","Statement":[` + rootOnly + `,{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:user/ann"]},"Action":"kms:Encrypt","Resource":"*"}]}`
+	put, made := w.newKey(admin, in{}), w.newKey(admin, in{"Policy": text})
+	w.must(admin, "PutKeyPolicy", in{"KeyId": put, "Policy": text})
+	for _, id := range []string{put, made} {
+		w.must(w.as("ann"), "Encrypt", in{"KeyId": id, "Plaintext": b64("x")})
+		if shown := w.policy(id); !strings.Contains(shown, `"AWS" : [ "arn:aws:iam::111122223333:user/ann" ]`) {
+			t.Errorf("shown is\n%s", shown)
+		}
+	}
+	w.dirs.user("ann")
+	for _, id := range []string{put, made} {
+		w.fails(w.as("ann"), "Encrypt", in{"KeyId": id, "Plaintext": b64("x")}, codeAccessDenied, "*")
+		if shown := w.policy(id); !strings.Contains(shown, `"AWS" : [ "`+first+`" ]`) {
+			t.Errorf("shown of one that is gone is\n%s", shown)
+		}
+		// What is shown can be put again, and names nobody.
+		w.must(admin, "PutKeyPolicy", in{"KeyId": id, "Policy": w.policy(id)})
+		w.fails(w.as("ann"), "Encrypt", in{"KeyId": id, "Plaintext": b64("x")}, codeAccessDenied, "*")
+	}
+}
+
+func (w *world) policy(id string) string {
+	w.t.Helper()
+	return w.must(w.as("admin"), "GetKeyPolicy", in{"KeyId": id})["Policy"].(string)
+}
+
+// TestPoliciesOfOlderReleases: those that were stored with ARNs are bound to the
+// users of today when a server starts; whoever is gone by then stays gone.
+func TestPoliciesOfOlderReleases(t *testing.T) {
+	for _, engine := range []struct {
+		name  string
+		store func(t *testing.T) store.Config
+	}{
+		{"sqlite", func(t *testing.T) store.Config { return store.Config{Dir: filepath.Join(t.TempDir(), "data")} }},
+		{"postgresql", func(t *testing.T) store.Config { return store.Config{URL: pgtest.Start(t)} }},
+	} {
+		t.Run(engine.name, func(t *testing.T) {
+			w := newWorldOn(t, engine.store(t))
+			admin := w.as("admin")
+			w.dirs.user("ann")
+			old, plain := w.newKey(admin, in{}), w.newKey(admin, in{})
+			_, err := w.exec(`UPDATE kms_keys SET policy = $2 WHERE id = $1`, old,
+				`{"Version":"2012-10-17","Statement":[`+rootOnly+`,{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:user/ann","arn:aws:iam::111122223333:user/gone"]},
+				"Action":"kms:Encrypt","Resource":"*","Condition":{"StringLike":{"aws:PrincipalArn":"arn:aws:iam::111122223333:user/*"}}}]}`)
+			check(t, err)
+			encrypt := in{"KeyId": old, "Plaintext": b64("x")}
+			for range 2 {
+				check(t, w.svc.BindPrincipals(t.Context()))
+				w.must(w.as("ann"), "Encrypt", encrypt)
+			}
+			events := w.rec.of("BindKeyPolicy")
+			if len(events) != 1 || events[0].Extra["keyId"] != old || events[0].EventType != wire.EventServiceEvent {
+				t.Errorf("events of binding are %v", events)
+			}
+			if shown := w.policy(old); !strings.Contains(shown, `"arn:aws:iam::111122223333:user/ann", "AIDA`) || !strings.Contains(shown, `"aws:PrincipalArn" : "arn:aws:iam::111122223333:user/*"`) {
+				t.Errorf("bound policy is shown as\n%s", shown)
+			}
+			w.dirs.user("ann")
+			w.dirs.user("gone")
+			for _, name := range []string{"ann", "gone"} {
+				w.fails(w.as(name), "Encrypt", encrypt, codeAccessDenied, "*")
+			}
+			if w.policy(plain) == "" {
+				t.Error("a policy without users is gone")
+			}
+		})
 	}
 }
 

@@ -24,13 +24,6 @@ type Authorizer interface {
 	Would(ctx context.Context, q *auth.Request) (bool, error)
 }
 
-// Principals knows who a key policy may name.
-type Principals interface {
-	// PrincipalExists reports whether an account id, or the ARN of a root, user
-	// or role, is one of this deployment.
-	PrincipalExists(ctx context.Context, arn string) (bool, error)
-}
-
 // Quotas are the limits of spec kms.md 10; zero means AWS's number.
 type Quotas struct {
 	// Keys is the number of customer keys per account and region: 100,000.
@@ -60,11 +53,12 @@ const defaultCacheEntries = 10_000
 
 // Config is what the slice needs. All but Quotas and CacheEntries is required.
 type Config struct {
-	DB         *store.DB
-	Sealer     Sealer
-	Auth       Authorizer
-	Registry   *wire.Registry
-	Principals Principals
+	DB       *store.DB
+	Sealer   Sealer
+	Auth     Authorizer
+	Registry *wire.Registry
+	// Principals knows who a key policy may name.
+	Principals auth.Entities
 	Quotas     Quotas
 	// CacheEntries bounds the keys and aliases held in memory; 0 means 10,000.
 	CacheEntries int
@@ -76,7 +70,7 @@ type Service struct {
 	sealer     Sealer
 	auth       Authorizer
 	registry   *wire.Registry
-	principals Principals
+	principals auth.Entities
 	quotas     Quotas
 	cache      *cache
 

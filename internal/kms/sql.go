@@ -222,3 +222,22 @@ func micros(t time.Time) int64 {
 	}
 	return t.UnixMicro()
 }
+
+// selectNamed returns the keys whose policies contain something like the ARN of a
+// user or role.
+func selectNamed(tx store.Tx) ([]key, error) {
+	rows, err := tx.Query(`SELECT ` + keyColumns + ` FROM kms_keys WHERE policy LIKE '%:user/%' OR policy LIKE '%:role/%'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []key
+	for rows.Next() {
+		k, err := scanKey(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, k)
+	}
+	return found, rows.Err()
+}

@@ -311,6 +311,28 @@ func (d *directory) PrincipalExists(_ context.Context, arn string) (bool, error)
 	return false, nil
 }
 
+func (d *directory) PrincipalID(_ context.Context, arn string) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range d.users {
+		if id.Principal.ARN == arn {
+			return id.Principal.UserID, nil
+		}
+	}
+	return "", nil
+}
+
+func (d *directory) PrincipalARN(_ context.Context, id string) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, u := range d.users {
+		if u.Principal.UserID == id {
+			return u.Principal.ARN, nil
+		}
+	}
+	return "", nil
+}
+
 // memoryKeys is the keyring's store.
 type memoryKeys struct{ keys []keyring.Key }
 

@@ -76,39 +76,13 @@ func (s *Service) checkPrincipal(ctx context.Context, p policy.PrincipalRef) err
 	return errMalformedPolicy(unsupportedPrincipal)
 }
 
-// storedPolicy is the text with unique ids in the place of users: one that is
-// made again under the name of a deleted one inherits nothing (spec
-// iam-policy-evaluation.md 4).
+// storedPolicy is the text as it is kept.
 func (s *Service) storedPolicy(ctx context.Context, text string) (string, error) {
-	return policy.Render(text, func(p policy.PrincipalRef) (string, error) {
-		if p.Kind != policy.UserPrincipal {
-			return p.Value, nil
-		}
-		id, err := s.principals.PrincipalID(ctx, p.Value)
-		if err == nil && id == "" {
-			// Deleted since the policy was checked.
-			return "", errMalformedPolicy(unsupportedPrincipal)
-		}
-		return id, err
-	})
-}
-
-// shownPolicy is the other direction: users that are gone stay ids (spec 7.1),
-// and accounts become the ARNs of their root.
-func (s *Service) shownPolicy(ctx context.Context, text string) (string, error) {
-	return policy.Render(text, func(p policy.PrincipalRef) (string, error) {
-		switch p.Kind {
-		case policy.AccountPrincipal:
-			return aws.RootARN(p.Account), nil
-		case policy.EntityID:
-			arn, err := s.principals.PrincipalARN(ctx, p.Value)
-			if arn == "" {
-				arn = p.Value
-			}
-			return arn, err
-		}
-		return p.Value, nil
-	})
+	stored, err := auth.StoredPolicy(ctx, s.principals, text)
+	if errors.Is(err, auth.ErrNoPrincipal) {
+		return "", errMalformedPolicy(unsupportedPrincipal)
+	}
+	return stored, err
 }
 
 // PutResourcePolicy attaches a policy, replacing the one before.
@@ -178,7 +152,7 @@ func (s *Service) GetResourcePolicy(ctx context.Context, in *GetResourcePolicyIn
 	}
 	out := &GetResourcePolicyOutput{ARN: new(sec.arn()), Name: &sec.Name}
 	if sec.Policy != "" {
-		text, err := s.shownPolicy(ctx, sec.Policy)
+		text, err := auth.ShownPolicy(ctx, s.principals, sec.Policy)
 		if err != nil {
 			return nil, err
 		}

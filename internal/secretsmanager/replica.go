@@ -180,7 +180,7 @@ func (s *Service) planReplicas(ctx context.Context, sec *secret, regions []Repli
 	p := wire.CallFrom(ctx).Principal
 	var out []*replica
 	for _, r := range regions {
-		n := &replica{Region: deref(r.Region), KmsKeyID: deref(r.KmsKeyId), Status: replicaInProgress, Overwrite: force, AskedAccount: p.Account, AskedBy: p.UserID}
+		n := &replica{Region: deref(r.Region), KmsKeyID: deref(r.KmsKeyId), Status: replicaInProgress, Overwrite: force, AskedAccount: p.Account, AskedBy: standing(p)}
 		target := *sec
 		target.Region, target.KmsKeyID = n.Region, n.KmsKeyID
 		for _, check := range []*secret{sec, &target} {
@@ -194,6 +194,15 @@ func (s *Service) planReplicas(ctx context.Context, sec *secret, regions []Repli
 		out = append(out, n)
 	}
 	return out, nil
+}
+
+// standing is the unique id of whom the copying rests on: the user, or the role
+// of a session, which ends long before the replica does. Root has its account's.
+func standing(p *aws.Principal) string {
+	if p.EntityID != "" {
+		return p.EntityID
+	}
+	return p.UserID
 }
 
 // ReplicateSecretToRegions adds replicas. The copying is a job's work.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/aws"
@@ -171,7 +172,11 @@ func (s *Service) replicaRow(primary *secret, r *replica, held *secret, fresh bo
 // copyVersions opens what the replica lacks and seals it anew, as the principal
 // that asked for the replica: if it has lost its rights, the copying fails.
 func (s *Service) copyVersions(ctx context.Context, primary, next *secret, r *replica) (map[string]*version, error) {
-	ctx = actAs(ctx, &aws.Principal{Type: aws.PrincipalUser, Account: r.AskedAccount, UserID: r.AskedBy})
+	asker := &aws.Principal{Type: aws.PrincipalUser, Account: r.AskedAccount, UserID: r.AskedBy}
+	if strings.HasPrefix(r.AskedBy, "AROA") {
+		asker.Type = aws.PrincipalAssumedRole
+	}
+	ctx = actAs(ctx, asker)
 	var all []*version
 	have := map[string]time.Time{}
 	err := s.db.Read(ctx, func(tx store.Tx) (err error) {

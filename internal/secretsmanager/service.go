@@ -28,16 +28,6 @@ type Keys interface {
 	Decrypt(ctx context.Context, wrapped []byte, encryptionContext map[string]string) ([]byte, error)
 }
 
-// Principals knows whom a policy may name.
-type Principals interface {
-	// PrincipalExists tells whether an account or a user is there.
-	PrincipalExists(ctx context.Context, arn string) (bool, error)
-	// PrincipalID returns the unique id of a user, "" when there is none.
-	PrincipalID(ctx context.Context, arn string) (id string, err error)
-	// PrincipalARN returns the ARN of the user with a unique id, "" when it is gone.
-	PrincipalARN(ctx context.Context, id string) (arn string, err error)
-}
-
 // Quotas are the limits of spec secretsmanager.md 12; zero means AWS's number.
 type Quotas struct {
 	SecretsPerRegion  int // 500,000 per account and region
@@ -62,7 +52,7 @@ type Config struct {
 	DB         *store.DB
 	Auth       *auth.Service
 	Keys       Keys
-	Principals Principals
+	Principals auth.Entities
 	Registry   *wire.Registry
 	// Regions are those of the deployment: the ones replicas may live in.
 	Regions []string
@@ -76,7 +66,7 @@ type Service struct {
 	db         *store.DB
 	auth       *auth.Service
 	keys       Keys
-	principals Principals
+	principals auth.Entities
 	registry   *wire.Registry
 	regions    []string
 	quotas     Quotas

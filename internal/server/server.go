@@ -116,6 +116,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.join()
+	if err = s.kms.BindPrincipals(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
