@@ -95,13 +95,15 @@ func (r *renderer) append(b []byte) []byte {
 		b = appendMember(b, "sourceIPAddress", by, r.name)
 		b = appendMember(b, "userAgent", by, r.name)
 	} else {
-		b = append(b, `,"sourceIPAddress":"`...)
-		if c.Source.IsValid() {
-			b = c.Source.AppendTo(b)
-		} else {
-			b = append(b, own...)
+		switch {
+		case c.Source.IsValid():
+			b = append(b, `,"sourceIPAddress":"`...)
+			b = append(c.Source.AppendTo(b), '"')
+		case c.SourceName != "":
+			b = appendMember(b, "sourceIPAddress", c.SourceName, r.name)
+		default:
+			b = appendMember(b, "sourceIPAddress", own, r.name)
 		}
-		b = append(b, '"')
 		b = appendMember(b, "userAgent", c.UserAgent, r.agent)
 	}
 	code, message := outcome(c)
@@ -129,6 +131,10 @@ func (r *renderer) append(b []byte) []byte {
 	b = appendMember(b, "recipientAccountId", r.recipient, r.name)
 	if r.shared != "" {
 		b = appendMember(b, "sharedEventID", r.shared, r.name)
+	}
+	if e := c.Endpoint; e != nil {
+		b = appendMember(b, "vpcEndpointId", e.ID, r.name)
+		b = appendMember(b, "vpcEndpointAccountId", e.Account, r.name)
 	}
 	b = append(b, `,"eventCategory":"Management"`...)
 	if by == "" && c.TLS.Version != "" {

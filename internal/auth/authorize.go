@@ -100,6 +100,14 @@ func (s *Service) decide(ctx context.Context, call *wire.Call, q *Request) (*Evi
 	if err != nil {
 		return nil, err
 	}
+	set := id.Policies
+	set.Resource = q.Policy
+	return s.evaluate(call, id, q, set), nil
+}
+
+// evaluate decides q under set and the policy of the endpoint that the call came
+// through.
+func (s *Service) evaluate(call *wire.Call, id *Identity, q *Request, set policy.Set) *Evidence {
 	// One allocation holds all that is kept of the decision.
 	d := &struct {
 		Evidence
@@ -113,13 +121,13 @@ func (s *Service) decide(ctx context.Context, call *wire.Call, q *Request) (*Evi
 	if account == "" {
 		account = call.Principal.Account
 	}
-	d.Policies = id.Policies
-	d.Policies.Resource = q.Policy
+	d.Policies = set
+	d.Policies.Endpoint = endpointPolicy(call)
 	d.Request = policy.Request{
 		Principal: id.subject(), Action: q.Action, Resource: q.Resource, ResourceAccount: account, Mandatory: q.Mandatory, Context: &d.context,
 	}
 	d.Decision = policy.Evaluate(&d.Request, &d.Policies)
-	return &d.Evidence, nil
+	return &d.Evidence
 }
 
 // holder returns the caller's identity as it is now. When the key was withdrawn
@@ -146,10 +154,14 @@ func (s *Service) holder(ctx context.Context, call *wire.Call) (*Identity, error
 }
 
 // Current refuses a caller whose key was withdrawn since the signature was
-// verified. Operations that need no permission call it.
+// verified, and what the policy of a private endpoint does not let through.
+// Operations that need no permission call it.
 func (s *Service) Current(ctx context.Context) error {
-	_, err := s.holder(ctx, wire.CallFrom(ctx))
-	return err
+	id, err := s.holder(ctx, wire.CallFrom(ctx))
+	if err != nil {
+		return err
+	}
+	return s.permitted(ctx, id)
 }
 
 // denied is the access-denied error of a service's protocol (spec

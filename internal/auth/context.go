@@ -90,10 +90,11 @@ const iamRegion = "us-east-1"
 
 // global returns a key that every request has.
 func (f *facts) global(key string) (policy.Value, bool) {
+	if v, present, known := f.network(key); known {
+		return v, present
+	}
 	c := f.call
 	switch key {
-	case "aws:sourceip":
-		return one(c.Source.String()), c.Source.IsValid()
 	case "aws:securetransport":
 		return one(strconv.FormatBool(c.TLS.Version != "")), true
 	case "aws:currenttime":

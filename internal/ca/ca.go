@@ -68,11 +68,16 @@ func Init(dir string, hosts []string, now time.Time) error {
 	if err := writePEM(filepath.Join(dir, CertificateFile), 0o644, "CERTIFICATE", der); err != nil {
 		return err
 	}
-	return issue(dir, hosts, now)
+	return issue(dir, serverFiles, hosts, now)
 }
 
+// files are a certificate and its key, below the data directory.
+type files struct{ cert, key string }
+
+var serverFiles = files{serverCertFile, serverKeyFile}
+
 // issue makes a server certificate for hosts (names and addresses).
-func issue(dir string, hosts []string, now time.Time) error {
+func issue(dir string, f files, hosts []string, now time.Time) error {
 	authority, err := tls.LoadX509KeyPair(filepath.Join(dir, CertificateFile), filepath.Join(dir, keyFile))
 	if err != nil {
 		return fmt.Errorf("load certificate authority: %w", err)
@@ -101,10 +106,10 @@ func issue(dir string, hosts []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := writeKey(filepath.Join(dir, serverKeyFile), key); err != nil {
+	if err := writeKey(filepath.Join(dir, f.key), key); err != nil {
 		return err
 	}
-	return writePEM(filepath.Join(dir, serverCertFile), 0o644, "CERTIFICATE", der)
+	return writePEM(filepath.Join(dir, f.cert), 0o644, "CERTIFICATE", der)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -167,16 +172,27 @@ func Files(cert, key string) (*Source, error) {
 // Local serves the data directory's own certificate, made anew when it is about
 // to end, does not hold all hosts or cannot be used.
 func Local(dir string, hosts []string, now time.Time) (*Source, error) {
-	s, err := Files(filepath.Join(dir, serverCertFile), filepath.Join(dir, serverKeyFile))
+	return local(dir, serverFiles, hosts, now)
+}
+
+// Named is Local for a further certificate of the same authority, kept under a
+// name that must be fit for a file's.
+func Named(dir, name string, hosts []string, now time.Time) (*Source, error) {
+	return local(dir, files{"tls/" + name + ".pem", "tls/" + name + ".key"}, hosts, now)
+}
+
+func local(dir string, f files, hosts []string, now time.Time) (*Source, error) {
+	cert, key := filepath.Join(dir, f.cert), filepath.Join(dir, f.key)
+	s, err := Files(cert, key)
 	if err == nil && now.Before(s.loaded.Leaf.NotAfter.Add(-renewBefore)) && holds(s.loaded.Leaf, hosts) {
 		return s, nil
 	}
 	// Whatever is wrong with the pair is mended by a new one: it may be half a
 	// renewal that a crash has left.
-	if err := issue(dir, hosts, now); err != nil {
+	if err := issue(dir, f, hosts, now); err != nil {
 		return nil, err
 	}
-	return Files(filepath.Join(dir, serverCertFile), filepath.Join(dir, serverKeyFile))
+	return Files(cert, key)
 }
 
 func holds(leaf *x509.Certificate, hosts []string) bool {

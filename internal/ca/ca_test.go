@@ -75,7 +75,7 @@ func TestChangedFileIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := leaf(t, s)
-	if err := issue(dir, hosts, now); err != nil {
+	if err := issue(dir, serverFiles, hosts, now); err != nil {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(time.Minute)

@@ -120,7 +120,7 @@ To begin:
 			root.AddCommand(c)
 		}
 	}
-	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env))
+	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env), newEndpoint(env))
 	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env))
 	add(groupCheck, newAudit(env), newPolicy(env))
 	root.AddCommand(newVersion(env))

@@ -10,6 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/endpoint"
+	"github.com/strongroom/strongroom/internal/server"
 )
 
 func newConfig(env *Env) *cobra.Command {
@@ -26,11 +28,15 @@ func newConfigCheck(env *Env) *cobra.Command {
 		Short: "Print the configuration in force, or what is wrong with it",
 		Long: `Print the configuration in force: strongroom.yaml of the data directory over the
 defaults, the environment over both. Passwords are hidden. A mistake is told
-with file and line, and the status is then 2.`,
+with file and line, and the status is then 2. The policies and authorities that
+private endpoints name are read as well.`,
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(data, env.Getenv, nil)
 			if err != nil {
+				return usageError{err}
+			}
+			if err := endpoint.Check(&cfg, server.EndpointServices()); err != nil {
 				return usageError{err}
 			}
 			path := filepath.Join(data, config.FileName)

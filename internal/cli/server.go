@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,27 +25,31 @@ func newServer(env *Env) *cobra.Command {
 		Short: "Serve the API",
 		Long: `Serve the API of a data directory until a signal ends it. Flags go before
 environment variables, and these before strongroom.yaml in the data directory;
-"strongroom config check" prints what is in force.`,
+"strongroom config check" prints what is in force. SIGHUP reads the section
+network again, which also happens by itself when its files change.`,
 		Example: `  strongroom server
   strongroom server --data /var/lib/strongroom --listen 10.0.0.5:4766`,
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(data, env.Getenv, func(cfg *config.Config) {
-				set := func(name string, p *string, v string) {
-					if c.Flags().Changed(name) {
-						*p = v
+			load := func() (config.Config, error) {
+				return config.Load(data, env.Getenv, func(cfg *config.Config) {
+					set := func(name string, p *string, v string) {
+						if c.Flags().Changed(name) {
+							*p = v
+						}
 					}
-				}
-				set("listen", &cfg.Listen, listen)
-				set("operations", &cfg.Operations, operations)
-				set("database", &cfg.Database, database)
-				cfg.InsecureHTTP = cfg.InsecureHTTP || insecure
-				cfg.RequireUnprivileged = cfg.RequireUnprivileged || unprivileged
-			})
+					set("listen", &cfg.Listen, listen)
+					set("operations", &cfg.Operations, operations)
+					set("database", &cfg.Database, database)
+					cfg.InsecureHTTP = cfg.InsecureHTTP || insecure
+					cfg.RequireUnprivileged = cfg.RequireUnprivileged || unprivileged
+				})
+			}
+			cfg, err := load()
 			if err != nil {
 				return usageError{err}
 			}
-			return serve(c.Context(), env, cfg)
+			return serve(c.Context(), env, cfg, load)
 		},
 	}
 	dataFlag(c, env, &data)
@@ -57,7 +62,7 @@ environment variables, and these before strongroom.yaml in the data directory;
 	return c
 }
 
-func serve(ctx context.Context, env *Env, cfg config.Config) error {
+func serve(ctx context.Context, env *Env, cfg config.Config, load func() (config.Config, error)) error {
 	if cfg.RequireUnprivileged && os.Geteuid() == 0 {
 		return withHint(errors.New("running as root is refused"), "start it under an account of its own")
 	}
@@ -65,7 +70,7 @@ func serve(ctx context.Context, env *Env, cfg config.Config) error {
 		return notInitialised(cfg.Data)
 	}
 	log := newLogger(env.Stderr, cfg.Log)
-	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log})
+	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log, Reload: load})
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
@@ -73,10 +78,28 @@ func serve(ctx context.Context, env *Env, cfg config.Config) error {
 		log.Warn(w)
 	}
 	err = s.Serve(ctx, func(a net.Addr) {
+		onHangup(ctx, func() { _ = s.ReloadNetwork() }) // It logs what is wrong.
 		st := s.Status()
 		log.Info("serving", "api", server.Endpoint(cfg), "address", a.String(), "account", st.Account, "engine", st.Engine)
 	})
 	return errors.Join(busy(err, cfg), s.Close(context.WithoutCancel(ctx)))
+}
+
+// onHangup calls f for each SIGHUP until ctx ends.
+func onHangup(ctx context.Context, f func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(hangup)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				f()
+			}
+		}
+	}()
 }
 
 // busy says what to do about an address that is taken.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,17 @@ when nothing runs.`,
 	return c
 }
 
+// privateEndpoints says how many there are, and whether there is anything else.
+func privateEndpoints(n *server.NetworkStatus) string {
+	switch {
+	case n.Endpoints == 0:
+		return "none"
+	case len(n.Public) == 0:
+		return strconv.Itoa(n.Endpoints) + ", and no public listener"
+	}
+	return strconv.Itoa(n.Endpoints)
+}
+
 func printStatus(env *Env, data string, st *server.Status) error {
 	err := printFields(env.Stdout, [][2]string{
 		{"Running", "yes"},
@@ -53,6 +65,7 @@ func printStatus(env *Env, data string, st *server.Status) error {
 		{"Data", data},
 		{"Database", st.Engine},
 		{"Account", st.Account},
+		{"Private endpoints", privateEndpoints(&st.Network)},
 		{"Regions", strings.Join(st.Regions, ", ")},
 		{"Audit", st.Audit.Durability + ", node " + st.Node},
 	})

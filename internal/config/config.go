@@ -54,13 +54,15 @@ type Config struct {
 	// InsecureHTTP serves plain HTTP, on loopback only.
 	InsecureHTTP bool `yaml:"insecure_http,omitempty"`
 	// RequireUnprivileged refuses to run as root.
-	RequireUnprivileged bool   `yaml:"require_unprivileged,omitempty"`
-	TLS                 TLS    `yaml:"tls"`
-	Limits              Limits `yaml:"limits"`
-	Audit               Audit  `yaml:"audit"`
-	Egress              Egress `yaml:"egress"`
-	Quotas              Quotas `yaml:"quotas"`
-	Log                 Log    `yaml:"log"`
+	RequireUnprivileged bool `yaml:"require_unprivileged,omitempty"`
+	TLS                 TLS  `yaml:"tls"`
+	// Network holds the private endpoints.
+	Network Network `yaml:"network,omitempty"`
+	Limits  Limits  `yaml:"limits"`
+	Audit   Audit   `yaml:"audit"`
+	Egress  Egress  `yaml:"egress"`
+	Quotas  Quotas  `yaml:"quotas"`
+	Log     Log     `yaml:"log"`
 }
 
 // TLS says which certificate is served.
@@ -157,6 +159,9 @@ func Load(data string, getenv func(string) string, flags func(*Config)) (Config,
 	if err := decode(path, src, &c); err != nil {
 		return c, err
 	}
+	if err := c.settlePublic(); err != nil {
+		return c, locate(err, c, path, src)
+	}
 	file := c
 	if v := getenv(EnvListen); v != "" {
 		c.Listen = v
@@ -167,11 +172,9 @@ func Load(data string, getenv func(string) string, flags func(*Config)) (Config,
 	if flags != nil {
 		flags(&c)
 	}
+	c.overridePublic()
 	if c.Database == "" && c.DatabaseFile != "" {
-		path := c.DatabaseFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(data, path)
-		}
+		path := c.Path(c.DatabaseFile)
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return c, &Mistake{Key: "database_file", Text: err.Error(), File: path, Line: lineOf(src, "database_file")}
@@ -252,7 +255,11 @@ func locate(err error, file Config, path string, src []byte) error {
 	if len(file.Regions) == 0 {
 		file.Regions = []string{file.Region}
 	}
-	if alone := file.Validate(); alone != nil && alone.Error() == m.Error() {
+	alone := file.settlePublic()
+	if alone == nil {
+		alone = file.Validate()
+	}
+	if alone != nil && alone.Error() == m.Error() {
 		if line := lineOf(src, m.Key); line > 0 {
 			m.File, m.Line = path, line
 		}
@@ -260,7 +267,8 @@ func locate(err error, file Config, path string, src []byte) error {
 	return m
 }
 
-// lineOf finds a key such as "audit.durability" in YAML; 0 when it is not there.
+// lineOf finds a key such as "audit.durability" or "network.vpcs.0.id" in YAML; of
+// one that is not there it finds what should hold it, and 0 without that.
 func lineOf(src []byte, key string) int {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(src, &doc); err != nil || len(doc.Content) == 0 {
@@ -269,6 +277,9 @@ func lineOf(src []byte, key string) int {
 	at, line := doc.Content[0], 0
 	for name := range strings.SplitSeq(key, ".") {
 		found := false
+		if i, err := strconv.Atoi(name); err == nil && at.Kind == yaml.SequenceNode && i < len(at.Content) {
+			at, line, found = at.Content[i], at.Content[i].Line, true
+		}
 		for i := 0; at.Kind == yaml.MappingNode && i+1 < len(at.Content); i += 2 {
 			if at.Content[i].Value == name {
 				at, line, found = at.Content[i+1], at.Content[i].Line, true
@@ -330,7 +341,7 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		return wrong("log.level", "log level %q is none of debug, info, warn and error", c.Log.Level)
 	}
-	return nil
+	return c.validateNetwork()
 }
 
 func loopback(address string) bool {
@@ -345,10 +356,10 @@ func loopback(address string) bool {
 // URL is where clients on this machine reach the API.
 func (c *Config) URL() string {
 	scheme := "https"
-	if c.InsecureHTTP {
-		scheme = "http"
+	if c.InsecureHTTP && len(c.PublicListen()) > 0 {
+		scheme = "http" // Private endpoints have TLS always.
 	}
-	host, port, _ := net.SplitHostPort(c.Listen)
+	host, port, _ := net.SplitHostPort(c.URLAddress())
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
@@ -358,8 +369,8 @@ func (c *Config) URL() string {
 // CertificateHosts are the names and addresses of the own certificate.
 func (c *Config) CertificateHosts() []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	if host, _, _ := net.SplitHostPort(c.Listen); host != "" && !slices.Contains(hosts, host) {
-		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+	for _, l := range c.PublicListen() {
+		if host, _, _ := net.SplitHostPort(l); !unspecified(host) && !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}
 	}

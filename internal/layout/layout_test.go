@@ -21,8 +21,8 @@ const module = "github.com/strongroom/strongroom/"
 var layers = [][]string{
 	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog"},                                                                                       // values
 	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config", "internal/egress", "internal/oidc"}, // machinery
-	{"internal/auth", "internal/audit"},                                         // shared duties
-	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"}, // slices
+	{"internal/auth", "internal/audit", "internal/endpoint"},                                                                                                        // shared duties
+	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"},                                                                                     // slices
 	{"internal/server"},
 	{"internal/cli"},
 	{"cmd"},

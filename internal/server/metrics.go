@@ -27,6 +27,7 @@ func (s *Server) observe() wire.Observer {
 	s.metrics.MustRegister(requests, seconds, refused)
 	s.metrics.MustRegister(s.storeCollectors()...)
 	return func(c *wire.Call, _ int, took time.Duration) {
+		s.endpoints.Observe(c)
 		code := "OK"
 		var e *aws.Error
 		if errors.As(c.Err, &e) {

@@ -61,6 +61,17 @@ type Status struct {
 		Durability string `json:"durability"`
 		Lost       bool   `json:"lostBehindSignedHead"`
 	} `json:"audit"`
+	Network NetworkStatus `json:"network"`
+}
+
+// NetworkStatus is the private side of the listeners.
+type NetworkStatus struct {
+	Public    []string `json:"public"` // none when it is off
+	Endpoints int      `json:"endpoints"`
+	// Fault says why the configuration as it is now was not taken, and since when;
+	// "" when it is in force.
+	Fault string    `json:"fault,omitempty"`
+	Since time.Time `json:"faultSince,omitzero"`
 }
 
 // Status describes the server and warns of what weakens it.
@@ -69,6 +80,12 @@ func (s *Server) Status() Status {
 	out := Status{Account: st.Account, Node: st.Node, Engine: s.db.Engine(), Listen: Endpoint(s.config), Regions: s.config.Regions,
 		Warnings: Warnings(s.config.InsecureHTTP)}
 	out.Audit.Durability, out.Audit.Lost = s.config.Audit.Durability, s.audit.Recovered().Lost()
+	out.Network.Public = s.config.PublicListen()
+	out.Network.Endpoints = len(s.endpoints.List())
+	if f := s.fault.Load(); f != nil {
+		out.Network.Fault, out.Network.Since = f.text, f.since
+		out.Warnings = append(out.Warnings, "the configuration of the network is not the one in force: "+f.text)
+	}
 	if out.Audit.Lost {
 		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")
 	}
@@ -122,6 +139,7 @@ func (s *Server) operatorHandler() http.Handler {
 		heads, err := s.auditHeads(r.Context())
 		s.operatorAnswer(w, heads, err)
 	})
+	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, s.endpoints.List()) })
 	return http.MaxBytesHandler(mux, 64<<10)
 }
 

@@ -19,33 +19,47 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/strongroom/strongroom/internal/ca"
+	"github.com/strongroom/strongroom/internal/config"
 )
 
 // Serve listens and answers until ctx ends, then lets the calls under way finish
 // within the shutdown time. ready, if not nil, is called with the address of the
-// API once all listeners stand.
+// API once all listeners stand: the public one's, or that of the first private
+// endpoint when there is no public one.
 func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
-	api, err := s.listen()
+	errorLog := s.errorLog()
+	apis, err := s.listen()
+	defer closeAll(apis)
 	if err != nil {
 		return err
 	}
-	defer api.Close()
+	// One server for all public listeners: it takes as many as there are.
+	api := s.apiServer()
+	var servers []*http.Server
+	listeners := apis
+	for range apis {
+		servers = append(servers, api)
+	}
+	add := func(l net.Listener, handler http.Handler) {
+		servers = append(servers, &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog})
+		listeners = append(listeners, l)
+	}
 	socket, err := s.listenOperator()
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
-	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
-	servers := []*http.Server{s.apiServer(errorLog), {Handler: s.operatorHandler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog}}
-	listeners := []net.Listener{api, socket}
+	add(socket, s.operatorHandler())
 	if s.config.Operations != "" {
 		l, err := net.Listen("tcp", s.config.Operations)
 		if err != nil {
 			return fmt.Errorf("listen for health and metrics: %w", err)
 		}
 		defer l.Close()
-		servers = append(servers, &http.Server{Handler: s.operationsHandler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog})
-		listeners = append(listeners, l)
+		add(l, s.operationsHandler())
+	}
+	if err := s.endpoints.Apply(&s.config); err != nil {
+		return err
 	}
 	s.own.set(listeners)
 
@@ -54,6 +68,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if !s.manual {
 		wg.Go(func() { s.RunJobs(jobsCtx) })
 	}
+	wg.Go(func() { s.watchNetwork(jobsCtx) })
 	failed := make(chan error, len(servers))
 	for i, server := range servers {
 		wg.Go(func() {
@@ -62,11 +77,12 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 			}
 		})
 	}
-	if err := s.noteEndpoint(api.Addr()); err != nil {
+	at := s.address(apis)
+	if err := s.noteEndpoint(at); err != nil {
 		s.log.Warn("cannot write down the endpoint; \"strongroom env\" will print the configured one", "error", err)
 	}
 	if ready != nil {
-		ready(api.Addr())
+		ready(at)
 	}
 	select {
 	case <-ctx.Done():
@@ -76,42 +92,72 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	stopJobs()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.ShutdownTime)
 	defer cancel()
+	private := make(chan error, 1)
+	go func() { private <- s.endpoints.Close(limit) }()
 	for _, server := range servers {
 		if e := server.Shutdown(limit); e != nil {
 			err = errors.Join(err, e, server.Close())
 		}
 	}
+	err = errors.Join(err, <-private)
 	wg.Wait()
 	return err
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+// address is where the API is reached.
+func (s *Server) address(apis []net.Listener) net.Addr {
+	if len(apis) > 0 {
+		return apis[0].Addr()
+	}
+	return s.endpoints.Addr()
 }
 
 // noteEndpoint leaves the URL for "strongroom env": flags and a port of 0 make
 // it another one than the configuration's.
 func (s *Server) noteEndpoint(addr net.Addr) error {
 	at := s.config
-	if _, port, err := net.SplitHostPort(at.Listen); err == nil && port == "0" {
-		at.Listen = addr.String()
+	if _, port, err := net.SplitHostPort(at.URLAddress()); err == nil && port == "0" {
+		at.Listen, at.Network = addr.String(), config.Network{}
 	}
 	return os.WriteFile(filepath.Join(s.config.Data, endpointFile), []byte(at.URL()+"\n"), 0o600)
 }
 
-func (s *Server) apiServer(errorLog *log.Logger) *http.Server {
+// errorLog is where net/http tells of connections that went wrong: anybody can make
+// it speak.
+func (s *Server) errorLog() *log.Logger {
+	return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+}
+
+func (s *Server) apiServer() *http.Server {
 	l := s.config.Limits
 	return &http.Server{
-		Handler: s.api, ErrorLog: errorLog, MaxHeaderBytes: l.Header,
+		Handler: s.api, ErrorLog: s.errorLog(), MaxHeaderBytes: l.Header,
 		ReadHeaderTimeout: l.HeaderTime, ReadTimeout: l.ReadTime, WriteTimeout: l.WriteTime, IdleTimeout: l.IdleTime,
 	}
 }
 
-// listen opens the API's listener, with TLS unless plain HTTP was asked for.
-func (s *Server) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", s.config.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+// listen opens the API's public listeners, with TLS unless plain HTTP was asked
+// for. Those that it opened are returned with an error too.
+func (s *Server) listen() (out []net.Listener, err error) {
+	addresses := s.config.PublicListen()
+	if len(addresses) == 0 {
+		return nil, nil
 	}
-	l = &limited{Listener: l, slots: make(chan struct{}, s.config.Limits.Connections)}
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return out, fmt.Errorf("listen: %w", err)
+		}
+		out = append(out, s.limit(l))
+	}
 	if s.config.InsecureHTTP {
-		return l, nil
+		return out, nil
 	}
 	var source *ca.Source
 	if t := s.config.TLS; t.Certificate != "" {
@@ -120,16 +166,23 @@ func (s *Server) listen() (net.Listener, error) {
 		source, err = ca.Local(s.config.Data, s.config.CertificateHosts(), s.now())
 	}
 	if err != nil {
-		l.Close()
-		return nil, err
+		return out, err
 	}
-	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		// HTTP/2 would let one connection open streams without end, and AWS's own
-		// endpoint for this service does not speak it either.
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: source.Certificate,
-	}), nil
+	for i, l := range out {
+		out[i] = tls.NewListener(l, &tls.Config{
+			MinVersion: tls.VersionTLS13,
+			// HTTP/2 would let one connection open streams without end, and AWS's own
+			// endpoint for this service does not speak it either.
+			NextProtos:     []string{"http/1.1"},
+			GetCertificate: source.Certificate,
+		})
+	}
+	return out, nil
+}
+
+// limit bounds the connections of a listener.
+func (s *Server) limit(l net.Listener) net.Listener {
+	return &limited{Listener: l, slots: make(chan struct{}, s.config.Limits.Connections)}
 }
 
 // limited bounds the connections open at once: the next one waits in the
@@ -153,6 +206,9 @@ type limitedConn struct {
 	net.Conn
 	free func()
 }
+
+// NetConn is the connection itself.
+func (c *limitedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *limitedConn) Close() error {
 	defer c.free()

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +23,7 @@ import (
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/egress"
+	"github.com/strongroom/strongroom/internal/endpoint"
 	"github.com/strongroom/strongroom/internal/iam"
 	"github.com/strongroom/strongroom/internal/jobs"
 	"github.com/strongroom/strongroom/internal/keyring"
@@ -43,6 +46,8 @@ type Options struct {
 	// ManualJobs keeps Serve from starting the jobs: a test that needs to know
 	// when they ran calls RunJobsOnce itself.
 	ManualJobs bool
+	// Reload reads the configuration again; nil when it cannot change.
+	Reload func() (config.Config, error)
 
 	// begun is what Init knows of the node before there is a node.json.
 	begun state
@@ -67,11 +72,16 @@ type Server struct {
 	api      http.Handler
 	own      listeners
 	egress   *egress.Dialer // the one way out
+
+	endpoints *endpoint.Manager // listens from Serve on
+	reload    func() (config.Config, error)
+	reloading sync.Mutex
+	fault     atomic.Pointer[networkFault]
 }
 
 // Open opens the data directory and the database and joins the parts.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
-	s := &Server{config: o.Config, log: o.Log, now: o.Now, manual: o.ManualJobs}
+	s := &Server{config: o.Config, log: o.Log, now: o.Now, manual: o.ManualJobs, reload: o.Reload}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -112,10 +122,10 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.egress, err = openEgress(o.Config, s.now, s.own.all); err != nil {
+	if s.egress, err = openEgress(o.Config, s.now, s.ownAddresses); err != nil {
 		return nil, err
 	}
-	s.join()
+	s.join(node.Account)
 	if err = s.kms.BindPrincipals(ctx); err != nil {
 		return nil, err
 	}
@@ -123,8 +133,10 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 }
 
 // join makes the services in the order in which they need each other.
-func (s *Server) join() {
+func (s *Server) join(account string) {
 	s.metrics = prometheus.NewRegistry()
+	s.endpoints = s.newEndpoints(account)
+	s.metrics.MustRegister(s.endpoints.Collectors()...)
 	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe()})
 	directory := iam.NewDirectory(s.db, s.keys)
 	q := s.config.Quotas
@@ -148,6 +160,9 @@ func (s *Server) join() {
 
 // Handler is the API.
 func (s *Server) Handler() http.Handler { return s.api }
+
+// Metrics is what /metrics shows.
+func (s *Server) Metrics() prometheus.Gatherer { return s.metrics }
 
 // Config is the configuration in force.
 func (s *Server) Config() config.Config { return s.config }

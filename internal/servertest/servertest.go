@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +53,9 @@ type Server struct {
 	options options
 	server  *server.Server
 	stop    func()
+
+	mu     sync.Mutex
+	config config.Config // what a reload reads
 }
 
 type options struct {
@@ -59,6 +64,7 @@ type options struct {
 	fault    func(string)
 	postgres bool
 	manual   bool
+	thread   func()
 }
 
 // Option changes how a server is started.
@@ -78,6 +84,10 @@ func Fault(f func(string)) Option { return func(o *options) { o.fault = f } }
 
 // ManualJobs starts no jobs: they run when the test calls Server().RunJobsOnce.
 func ManualJobs() Option { return func(o *options) { o.manual = true } }
+
+// Thread is called before the server listens, on a thread that does nothing else
+// any more: to listen in another network namespace.
+func Thread(f func()) Option { return func(o *options) { o.thread = f } }
 
 // Start makes a data directory and serves it until the test ends.
 func Start(tb testing.TB, opts ...Option) *Server {
@@ -119,6 +129,24 @@ func (s *Server) Restart() {
 	s.serve(cfg)
 }
 
+// Reconfigure changes the configuration that the server reads, and has it read.
+func (s *Server) Reconfigure(f func(*config.Config)) error {
+	s.mu.Lock()
+	// Not the slices of the configuration in force.
+	s.config.Network.VPCs = slices.Clone(s.config.Network.VPCs)
+	s.config.Network.Endpoints = slices.Clone(s.config.Network.Endpoints)
+	f(&s.config)
+	s.mu.Unlock()
+	return s.server.ReloadNetwork()
+}
+
+// configured is what the server reads.
+func (s *Server) configured() (config.Config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config, s.config.Validate()
+}
+
 // Stop ends the server; it may be called twice.
 func (s *Server) Stop() { s.stop() }
 
@@ -131,14 +159,23 @@ func (s *Server) logger() *slog.Logger {
 
 func (s *Server) serve(cfg config.Config) {
 	s.tb.Helper()
-	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual})
+	s.mu.Lock()
+	s.config = cfg
+	s.mu.Unlock()
+	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured})
 	if err != nil {
 		s.tb.Fatalf("open server: %v", err)
 	}
 	s.server = opened
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan net.Addr, 1), make(chan error, 1)
-	go func() { ended <- opened.Serve(ctx, func(a net.Addr) { ready <- a }) }()
+	go func() {
+		if s.options.thread != nil {
+			runtime.LockOSThread() // And never unlocked: the thread ends with its goroutine.
+			s.options.thread()
+		}
+		ended <- opened.Serve(ctx, func(a net.Addr) { ready <- a })
+	}()
 	select {
 	case a := <-ready:
 		s.URL = "https://" + a.String()

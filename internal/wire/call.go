@@ -36,12 +36,21 @@ type Call struct {
 	Region    string
 	// Principal is nil until the caller is authenticated.
 	Principal *aws.Principal
-	// Source is the peer's address; the zero Addr when there is none.
-	Source    netip.Addr
-	UserAgent string
-	TLS       TLS
-	// Endpoint is the listener's address that the request arrived at.
-	Endpoint netip.AddrPort
+	// Source is the peer's address; the zero Addr when there is none. Behind a load
+	// balancer that an endpoint trusts it is the address that it speaks for.
+	Source netip.Addr
+	// SourceName says who is at the other end of a Unix socket, which has no
+	// address: "unix:uid=1001".
+	SourceName string
+	UserAgent  string
+	TLS        TLS
+	// Listener is the address that the request arrived at.
+	Listener netip.AddrPort
+	// Endpoint is the private endpoint that the request came through; nil for the
+	// public listener, and for calls that services make.
+	Endpoint *Endpoint
+	// ClientCert is nil unless the client of an endpoint proved to hold one.
+	ClientCert *ClientCert
 	// Parent is the call that made this one; nil for a call from outside.
 	Parent *Call
 	// Via is the event source of the service that called on the principal's
@@ -95,6 +104,14 @@ type Decision struct {
 // sensitive values for their placeholder.
 func (c Call) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "call %s %s", c.RequestID, c.Operation)
+}
+
+// source says where a call came from, for the log.
+func (c *Call) source() string {
+	if !c.Source.IsValid() && c.SourceName != "" {
+		return c.SourceName
+	}
+	return c.Source.String()
 }
 
 // Decide records an authorization decision.

@@ -96,9 +96,11 @@ type exchange struct {
 	bound *bound
 	// query says that the request speaks, and so the answer must be, awsQuery.
 	query bool
-	form  form
-	body  *bytes.Buffer
-	out   *bytes.Buffer
+	// shut says that the connection's endpoint would not let it in any more.
+	shut bool
+	form form
+	body *bytes.Buffer
+	out  *bytes.Buffer
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -107,6 +109,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer putBuffer(x.out)
 	ctx, cancel := context.WithTimeout(r.Context(), h.limits.Time)
 	defer cancel()
+	x.enter(r)
 
 	err := protect(ctx, func(ctx context.Context) error { return h.serve(ctx, &x, r) })
 	h.answer(ctx, w, &x, err)
@@ -120,7 +123,7 @@ func (h *handler) newCall(r *http.Request) *Call {
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		p := a.AddrPort()
-		c.Endpoint = netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+		c.Listener = netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 	}
 	if r.TLS != nil {
 		c.TLS = TLS{tlsVersion(r.TLS.Version), tls.CipherSuiteName(r.TLS.CipherSuite), r.Host}
@@ -130,7 +133,11 @@ func (h *handler) newCall(r *http.Request) *Call {
 
 // serve takes a request from recognition to the encoded answer in x.out.
 func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error {
-	if err := h.recognise(x, r); err != nil {
+	err := h.recognise(x, r)
+	if refused := x.passed(); refused != nil {
+		err = refused
+	}
+	if err != nil {
 		h.recorder.Unverified(x.call, err)
 		return err
 	}
@@ -312,7 +319,7 @@ func (h *handler) answer(ctx context.Context, w http.ResponseWriter, x *exchange
 		header["Content-Type"] = xmlTypeHeader
 	}
 	header["Content-Length"] = []string{strconv.Itoa(x.out.Len())}
-	if status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
+	if x.shut || status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
 		header.Set("Connection", "close") // The rest of the body is still on the line.
 	}
 	w.WriteHeader(status)
@@ -363,9 +370,12 @@ func (h *handler) logLine(ctx context.Context, c *Call, status int, e *aws.Error
 	if !h.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs, slog.String("request_id", c.RequestID), slog.Int("status", status),
-		slog.Duration("took", h.now().Sub(c.Start)), slog.String("source", c.Source.String()))
+		slog.Duration("took", h.now().Sub(c.Start)), slog.String("source", c.source()))
+	if c.Endpoint != nil {
+		attrs = append(attrs, slog.String("endpoint", c.Endpoint.ID))
+	}
 	if c.Service != nil {
 		attrs = append(attrs, slog.String("service", c.Service.Name))
 	}

@@ -104,11 +104,16 @@ func (g *Registry) child(parent *Call, s *Service, info *OperationInfo, operatio
 		Source:    parent.Source,
 		UserAgent: parent.UserAgent,
 		TLS:       parent.TLS,
-		Endpoint:  parent.Endpoint,
+		Listener:  parent.Listener,
 		Parent:    parent,
 		Via:       via,
 		EventType: EventAPICall,
 		info:      info,
+	}
+	if via == "" {
+		// What a service calls on somebody's behalf does not pass the caller's
+		// endpoint (spec network-metering.md A1).
+		c.Endpoint, c.ClientCert, c.SourceName = parent.Endpoint, parent.ClientCert, parent.SourceName
 	}
 	c.RequestID, c.EventID = newIDs()
 	return c
