@@ -39,6 +39,7 @@ var mayDial = []struct{ place, uses, why string }{
 	{"internal/cli/operator.go", "net/http.Client", "the same"},
 	{"internal/cli/secret.go", "net/http.Transport", "a setting of the SDK's client, which connects where its user says"},
 	{"internal/cli", "github.com/aws/aws-sdk-go-v2", "the same"},
+	{"internal/endpoint/gate.go", "net.DialTimeout", "asks whether a Unix socket that stands in its place is still listened on"},
 	{"internal/store", "github.com/jackc/pgx", "the deployment's own database, named by the operator"},
 }
 
