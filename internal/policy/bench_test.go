@@ -81,6 +81,51 @@ func everyStatement(t testing.TB) (*Request, *Set) {
 	return q, s
 }
 
+// roleOwnService is the role session that the project promises a time for: ten
+// policies of twenty statements, all of them about the service that is asked, each
+// with conditions or lists of ARNs, so that none is passed over by its service; only
+// the last statement of all allows.
+func roleOwnService(t testing.TB) (*Request, *Set) {
+	q, _ := roleTenPolicies(t)
+	s := &Set{}
+	for i := range 10 {
+		var list []string
+		for j := range 20 {
+			effect, action := "Allow", "secretsmanager:GetSecretValue"
+			rest := fmt.Sprintf(`"Resource":"arn:aws:secretsmanager:*:*:secret:team-%d/%d/*"`, i, j)
+			switch j % 4 {
+			case 1:
+				rest = fmt.Sprintf(`"Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"t%d-%d"}}`, i, j)
+			case 2:
+				action = "secretsmanager:*"
+				rest = fmt.Sprintf(`"Resource":["arn:aws:secretsmanager:*:*:secret:x%d*","arn:aws:secretsmanager:eu-*:*:secret:prod/*"]`, i)
+			case 3:
+				action = "secretsmanager:PutSecretValue"
+			}
+			if j == 5 {
+				effect = "Deny"
+			}
+			if i == 9 && j == 19 {
+				action, rest = "secretsmanager:GetSecretValue", `"Resource":"arn:aws:secretsmanager:*:*:secret:prod/*"`
+			}
+			list = append(list, fmt.Sprintf(`{"Effect":%q,"Action":%q,%s}`, effect, action, rest))
+		}
+		s.Identity = append(s.Identity, Source{ID: fmt.Sprint(i), Doc: statements(t, strings.Join(list, ","))})
+	}
+	return q, s
+}
+
+// BenchmarkAuthorizeRoleSession is bound to 3 µs and 2 allocations.
+func BenchmarkAuthorizeRoleSession(b *testing.B) {
+	q, s := roleOwnService(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := Evaluate(q, s).Outcome; got != Allow {
+			b.Fatal(got)
+		}
+	}
+}
+
 func BenchmarkEvaluate(b *testing.B) {
 	for _, bench := range []struct {
 		name string
@@ -130,6 +175,7 @@ func BenchmarkParse(b *testing.B) {
 func TestEvaluateDoesNotAllocate(t *testing.T) {
 	for name, build := range map[string]func(testing.TB) (*Request, *Set){
 		"user with one policy": userAllowAll, "role with ten policies": roleTenPolicies, "every statement": everyStatement,
+		"role with policies on its own service": roleOwnService,
 	} {
 		q, s := build(t)
 		if n := testing.AllocsPerRun(100, func() { Evaluate(q, s) }); n != 0 {

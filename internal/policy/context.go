@@ -186,9 +186,22 @@ func (e *evaluation) derived(key string) (string, bool) {
 	return value, value != ""
 }
 
-// lookup finds a key of the request. A multivalued key without values is
-// missing.
+// lookup finds a key of the request and remembers the answer, which is the same
+// throughout the evaluation.
 func (e *evaluation) lookup(key string) (Value, bool) {
+	for i := range e.seen {
+		if s := &e.seen[i]; s.key == key && key != "" {
+			return s.value, s.present
+		}
+	}
+	v, ok := e.find(key)
+	e.seen[e.next%len(e.seen)] = seenKey{key, v, ok}
+	e.next++
+	return v, ok
+}
+
+// find looks a key up. A multivalued key without values is missing.
+func (e *evaluation) find(key string) (Value, bool) {
 	if e.q.Context != nil {
 		if v, ok := e.q.Context.Lookup(key); ok {
 			return v, !v.Multi || len(v.Many) > 0

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"iter"
+	"slices"
 	"strings"
+	"unique"
 )
 
 // The versions of the language. A document without one behaves as 2008-10-17.
@@ -18,10 +20,11 @@ type Document struct {
 	version    string // as written, possibly empty
 	id         string
 	statements []statement
-	// masks are, statement by statement, the services whose actions can match
-	// (see serviceBit), and services their union. They lie together so that
-	// passing over other services' statements touches little memory.
-	masks    []uint64
+	// gates are, statement by statement, what a request must have for the
+	// statement to match at all, and services the union of theirs. They lie
+	// together so that passing over statements about other services and actions
+	// touches little memory.
+	gates    []gate
 	services uint64
 }
 
@@ -154,6 +157,7 @@ type statement struct {
 	notResource  bool
 	hasResource  bool
 	hasPrincipal bool
+	everything   bool // Resource is or holds "*"
 	actions      []actionPattern
 	resources    []arnPattern
 	conditions   []condition
@@ -180,8 +184,13 @@ type actionPattern struct {
 
 func compileAction(source string) actionPattern {
 	p := compile(lowerASCII(source), true, false)
-	return actionPattern{source: source, text: p.text, shape: p.shape}
+	return actionPattern{source: source, text: shared(p.text), shape: p.shape}
 }
+
+// shared returns the one copy of a text that many policies hold. The same few
+// actions and condition keys stand in all of them, so comparing stays in the
+// nearest cache, and equal keys are equal at a glance.
+func shared(text string) string { return unique.Make(text).Value() }
 
 // lowerASCII is how both sides of an action are folded. The full tables of
 // Unicode would let a KELVIN SIGN stand for the k of "kms".
@@ -206,36 +215,109 @@ func (a *actionPattern) matches(action []byte) bool {
 	return glob(a.text, action)
 }
 
-// serviceBit hashes the service of a lower-case action to one of 64 bits.
-// Statements keep the union over their patterns, so that one AND passes over
-// the many that speak of other services. Collisions only cost time.
-func serviceBit[S string | []byte](action S) uint64 {
-	h := uint32(2166136261)
-	for i := range len(action) {
-		if action[i] == ':' {
-			break
-		}
-		h = (h ^ uint32(action[i])) * 16777619
-	}
-	return 1 << (h >> 26)
+// gate says cheaply that a statement cannot match. What passes is compared in
+// full, so hashes that collide only cost time.
+type gate struct {
+	services  uint64 // bits of the services whose actions can match, see actionBits
+	actions   uint64 // bits of the actions that can match, see actionBits
+	resources uint64 // bits of how the resources that can match begin, see resourceBits
 }
 
-const allServices = ^uint64(0)
+const anyBit = ^uint64(0)
 
-// mask returns the services whose actions the statement can match.
-func (st *statement) mask() uint64 {
-	if st.notAction {
-		return allServices
+func (g *gate) open(e *evaluation) bool {
+	return g.services&e.bits.services != 0 && g.actions&e.bits.actions != 0 && g.resources&e.bits.resources != 0
+}
+
+// hash is FNV-1a, which can go on from where another text ended.
+func hash[S string | []byte](h uint32, text S) uint32 {
+	for i := range len(text) {
+		h = (h ^ uint32(text[i])) * 16777619
 	}
-	var mask uint64
-	for i := range st.actions {
-		service, _, found := strings.Cut(st.actions[i].text, ":")
-		if !found || hasWildcard(service) {
-			return allServices
+	return h
+}
+
+const noHash = 2166136261
+
+// bit makes one of 64 bits of a hash.
+func bit(h uint32) uint64 { return 1 << (h >> 26) }
+
+// actionBits hashes the service of a lower-case action, and the whole of it.
+func actionBits[S string | []byte](action S) (service, all uint64) {
+	for i := range len(action) {
+		if action[i] == ':' {
+			h := hash(noHash, action[:i])
+			return bit(h), bit(hash(h, action[i:]))
 		}
-		mask |= serviceBit(service)
 	}
-	return mask
+	h := hash(noHash, action)
+	return bit(h), bit(h)
+}
+
+// beginnings are how much of the last part of an ARN is hashed: enough to get past
+// "secret:" and its like, and as much as a pattern has before its first wildcard.
+var beginnings = [...]int{8, 12, 16}
+
+// resourceBits hashes every beginning of the last part of a resource's ARN. A
+// resource that is none has a bit all the same, for the patterns that match all.
+func resourceBits(last string) uint64 {
+	bits, h, done := uint64(1), uint32(noHash), 0
+	for _, n := range beginnings {
+		if n > len(last) {
+			break
+		}
+		h = hash(h, last[done:n])
+		bits |= bit(h)
+		done = n
+	}
+	return bits
+}
+
+// beginningBits hashes the longest beginning that a pattern spells out.
+func (a *arnPattern) beginningBits() uint64 {
+	last := &a.parts[arnParts-1]
+	if last.shape != shapeExact && last.shape != shapePrefix {
+		return anyBit
+	}
+	for _, n := range slices.Backward(beginnings[:]) {
+		if n <= len(last.text) {
+			return bit(hash(noHash, last.text[:n]))
+		}
+	}
+	return anyBit
+}
+
+// gate returns the union over the statement's patterns.
+func (st *statement) gate() gate {
+	g := gate{resources: anyBit}
+	g.services, g.actions = st.actionGate()
+	if st.hasResource && !st.notResource {
+		g.resources = 0
+		for i := range st.resources {
+			g.resources |= st.resources[i].beginningBits()
+		}
+	}
+	return g
+}
+
+func (st *statement) actionGate() (services, actions uint64) {
+	if st.notAction {
+		return anyBit, anyBit
+	}
+	for i := range st.actions {
+		a := &st.actions[i]
+		service, _, found := strings.Cut(a.text, ":")
+		if !found || hasWildcard(service) {
+			return anyBit, anyBit
+		}
+		serviceBit, whole := actionBits(a.text)
+		services |= serviceBit
+		if a.shape != shapeExact {
+			whole = anyBit
+		}
+		actions |= whole
+	}
+	return services, actions
 }
 
 func hasWildcard(encoded string) bool {

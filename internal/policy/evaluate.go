@@ -102,7 +102,7 @@ type evaluation struct {
 	account string // owner of the resource
 	arn     [arnParts]string
 	hasARN  bool
-	service uint64
+	bits    gate // what a gate must have at least one each of
 
 	// The action in lower case: the first length bytes of room, or long when
 	// it does not fit. A slice of room kept here would move the whole
@@ -110,6 +110,17 @@ type evaluation struct {
 	room   [64]byte
 	length int
 	long   []byte
+
+	// seen are the condition keys looked up last: many statements ask for few keys.
+	seen [4]seenKey
+	next int
+}
+
+// seenKey is a context key with what the request said about it.
+type seenKey struct {
+	key     string // "" for none
+	value   Value
+	present bool
 }
 
 func (e *evaluation) init(q *Request) {
@@ -126,8 +137,9 @@ func (e *evaluation) init(q *Request) {
 		}
 		action[i] = c
 	}
-	e.service = serviceBit(action)
 	e.arn, e.hasARN = splitARN(q.Resource)
+	e.bits.services, e.bits.actions = actionBits(action)
+	e.bits.resources = resourceBits(e.arn[arnParts-1])
 	switch {
 	case q.ResourceAccount != "":
 		e.account = q.ResourceAccount
@@ -188,11 +200,11 @@ func (e *evaluation) many(f *finding, sources []Source) {
 
 // one looks for a matching Deny and, unless one is known, a matching Allow.
 func (e *evaluation) one(f *finding, source *Source, withPrincipal bool) {
-	if source.Doc == nil || source.Doc.services&e.service == 0 {
+	if source.Doc == nil || source.Doc.services&e.bits.services == 0 {
 		return
 	}
-	for i, services := range source.Doc.masks {
-		if services&e.service == 0 {
+	for i := range source.Doc.gates {
+		if !source.Doc.gates[i].open(e) {
 			continue
 		}
 		st := &source.Doc.statements[i]
@@ -214,11 +226,11 @@ func (e *evaluation) one(f *finding, source *Source, withPrincipal bool) {
 }
 
 func (e *evaluation) resource(f *resourceFinding, source *Source) {
-	if source.Doc == nil || source.Doc.services&e.service == 0 {
+	if source.Doc == nil || source.Doc.services&e.bits.services == 0 {
 		return
 	}
-	for i, services := range source.Doc.masks {
-		if services&e.service == 0 {
+	for i := range source.Doc.gates {
+		if !source.Doc.gates[i].open(e) {
 			continue
 		}
 		st := &source.Doc.statements[i]
@@ -270,6 +282,9 @@ func (e *evaluation) matchesResource(st *statement, kind Kind) bool {
 		return kind == KindTrust
 	}
 	if !st.notResource {
+		if st.everything {
+			return true
+		}
 		for i := range st.resources {
 			if st.resources[i].matches(e) {
 				return true

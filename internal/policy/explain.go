@@ -245,8 +245,8 @@ func (e *evaluation) absent(st *statement, misses []Miss) []string {
 		}
 	}
 	variables := func(p *pattern) {
-		for i := range p.pieces {
-			if v := &p.pieces[i]; v.isVariable && !v.hasDefault {
+		for _, v := range p.pieces() {
+			if v.isVariable && !v.hasDefault {
 				note(v.key)
 			}
 		}

@@ -161,15 +161,15 @@ func (p *parser) document(root *node) *ParseError {
 		return p.fail(m.value.pos, "more than %d statements", maxStatements)
 	}
 	p.doc.statements = make([]statement, len(statements))
-	p.doc.masks = make([]uint64, len(statements))
+	p.doc.gates = make([]gate, len(statements))
 	for i := range statements {
 		st := &p.doc.statements[i]
 		st.index = i
 		if err := p.statement(st, &statements[i]); err != nil {
 			return err
 		}
-		p.doc.masks[i] = st.mask()
-		p.doc.services |= p.doc.masks[i]
+		p.doc.gates[i] = st.gate()
+		p.doc.services |= p.doc.gates[i].services
 	}
 	return nil
 }
@@ -223,7 +223,9 @@ func (p *parser) element(st *statement, m *member) *ParseError {
 		}
 		st.hasResource, st.notResource = true, m.name == "NotResource"
 		for _, text := range texts {
-			st.resources = append(st.resources, compileResource(text, p.variables))
+			a := compileResource(text, p.variables)
+			st.resources = append(st.resources, a)
+			st.everything = st.everything || a.all
 		}
 	case "Principal", "NotPrincipal":
 		st.hasPrincipal, st.principal.negated = true, m.name == "NotPrincipal"
@@ -320,7 +322,7 @@ func (p *parser) condition(st *statement, n *node) *ParseError {
 		}
 		for j := range m.value.members {
 			key := &m.value.members[j]
-			c := condition{test: t, name: m.name, key: strings.ToLower(key.name), written: key.name}
+			c := condition{test: t, name: m.name, key: shared(strings.ToLower(key.name)), written: key.name}
 			if err := p.operands(&c, key); err != nil {
 				return err
 			}

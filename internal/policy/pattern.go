@@ -26,9 +26,19 @@ const (
 
 // pattern is a text with wildcards and policy variables, compiled.
 type pattern struct {
-	text   string // what to compare; without the last run for shapePrefix
-	pieces []piece
-	shape  shape
+	text  string // what to compare; without the last run for shapePrefix
+	shape shape
+	// template holds the pieces of a shapeTemplate. Few patterns have variables, and
+	// a pointer keeps the others small: six of them make an ARN.
+	template *[]piece
+}
+
+// pieces are those of a pattern with variables; others have none.
+func (p *pattern) pieces() []piece {
+	if p.template == nil {
+		return nil
+	}
+	return *p.template
 }
 
 // piece is one stretch of a pattern that holds variables: either compiled
@@ -45,7 +55,7 @@ type piece struct {
 // variables when variables is set (documents of version 2012-10-17 only).
 func compile(text string, wild, variables bool) pattern {
 	if variables && strings.Contains(text, "${") {
-		return pattern{pieces: split(text, wild), shape: shapeTemplate}.flatten()
+		return flatten(split(text, wild))
 	}
 	return compiled(encode(text, wild))
 }
@@ -127,13 +137,13 @@ func variable(text string) (piece, int) {
 	return piece{isVariable: true, key: strings.ToLower(inner)}, end + 1
 }
 
-// flatten joins a template whose variables were all bare characters back into
-// plain text.
-func (p pattern) flatten() pattern {
+// flatten makes a template, or plain text where the variables were all bare
+// characters.
+func flatten(pieces []piece) pattern {
 	var text strings.Builder
-	for _, piece := range p.pieces {
+	for _, piece := range pieces {
 		if piece.isVariable {
-			return p
+			return pattern{shape: shapeTemplate, template: &pieces}
 		}
 		text.WriteString(piece.text)
 	}
@@ -143,8 +153,9 @@ func (p pattern) flatten() pattern {
 // expand appends the compiled text of a template with its variables replaced.
 // It fails when a variable has neither value nor default.
 func (p *pattern) expand(dst []byte, e *evaluation) ([]byte, bool) {
-	for i := range p.pieces {
-		piece := &p.pieces[i]
+	pieces := p.pieces()
+	for i := range pieces {
+		piece := &pieces[i]
 		if !piece.isVariable {
 			dst = append(dst, piece.text...)
 			continue
@@ -265,9 +276,9 @@ func splitARN(s string) (parts [arnParts]string, ok bool) {
 // arnPattern is a pattern for ARNs: six patterns, none of which sees more than
 // its own part.
 type arnPattern struct {
-	source string
 	all    bool // the pattern "*" alone, the only one that matches no resource
 	parts  [arnParts]pattern
+	source string
 }
 
 // compileResource reads an element of Resource or NotResource, where
@@ -334,14 +345,21 @@ func (a *arnPattern) matches(e *evaluation) bool {
 	if !e.hasARN {
 		return false
 	}
-	// From the fourth part on the parts tell resources apart; "arn", the
-	// partition and the service seldom do.
+	// The last part tells resources apart best; "arn", the partition and the service
+	// seldom do. Variables are replaced only when the rest fits.
+	last := &a.parts[arnParts-1]
+	if last.shape != shapeTemplate && !last.matches(e.arn[arnParts-1]) {
+		return false
+	}
 	for i := arnParts - 2; i >= 0; i-- {
 		if !a.parts[i].matches(e.arn[i]) {
 			return false
 		}
 	}
-	matched, _ := a.parts[arnParts-1].matchesIn(e.arn[arnParts-1], e)
+	if last.shape != shapeTemplate {
+		return true
+	}
+	matched, _ := last.matchesIn(e.arn[arnParts-1], e)
 	return matched
 }
 

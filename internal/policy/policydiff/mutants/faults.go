@@ -15,12 +15,18 @@ var faults = []fault{
 	{"document.go", "compile(lowerASCII(source), true, false)", "compile(source, true, false)", "action patterns keep their case"},
 	{"document.go", "\treturn strings.Map(func(r rune) rune {", "\ts = strings.ToLower(s)\n\treturn strings.Map(func(r rune) rune {", "letters beyond ASCII are folded in actions"},
 	{"document.go", "if !found || hasWildcard(service) {", "if !found {", "statements with a wildcard in the service are passed over"},
-	{"document.go", "\tif st.notAction {\n\t\treturn allServices\n\t}\n", "", "NotAction reaches only the services it lists"},
+	{"document.go", "\tif st.notAction {\n\t\treturn anyBit, anyBit\n\t}\n", "", "NotAction reaches only the services it lists"},
+	{"document.go", "if a.shape != shapeExact {", "if false {", "statements with a wildcard in the action are passed over"},
+	{"document.go", "if last.shape != shapeExact && last.shape != shapePrefix {\n\t\treturn anyBit\n\t}\n", "", "statements with a wildcard in the resource are passed over"},
+	{"document.go", "if st.hasResource && !st.notResource {\n\t\tg.resources = 0", "if st.hasResource {\n\t\tg.resources = 0", "NotResource reaches only the resources it lists"},
+	{"document.go", "bits, h, done := uint64(1)", "bits, h, done := uint64(0)", "operations without resource are passed over"},
+	{"context.go", "s.key == key && key != \"\"", "s.key != \"\"", "one condition key answers for another"},
+	{"parse.go", "st.everything = st.everything || a.all", "st.everything = true", "any Resource is everything"},
 	{"document.go", "len(action) >= len(a.text) &&", "len(action) > len(a.text) &&", "'*' at the end of an action needs a character"},
 	{"evaluate.go", "\t\t\treturn !st.notAction\n", "\t\t\treturn true\n", "NotAction is read as Action"},
 
 	// Resources and patterns.
-	{"pattern.go", "\t// From the fourth part on", "\tif glob(encode(a.source, true), e.q.Resource) {\n\t\treturn true\n\t}\n\t// From the fourth part on", "'*' crosses the parts of an ARN in Resource"},
+	{"pattern.go", "\t// The last part tells", "\tif glob(encode(a.source, true), e.q.Resource) {\n\t\treturn true\n\t}\n\t// The last part tells", "'*' crosses the parts of an ARN in Resource"},
 	{"condition.go", "if o.arn.matchesParts(&arn) {", "if o.arn.matchesParts(&arn) || glob(encode(o.written, true), s) {", "'*' crosses the parts of an ARN in conditions"},
 	{"pattern.go", "parts[arnParts-1] = s\n", "parts[arnParts-1], _, _ = strings.Cut(s, \":\")\n", "the sixth part of an ARN ends at a colon"},
 	{"pattern.go", "\tif !e.hasARN {\n\t\treturn false\n", "\tif !e.hasARN {\n\t\treturn a.parts[0].shape == shapeAll\n", "'*:…' matches operations without resource"},
@@ -45,7 +51,7 @@ var faults = []fault{
 	{"condition.go", " || op == opBool\n", "\n", "Bool takes no variables"},
 
 	// Conditions: keys, sets, negation.
-	{"parse.go", "key: strings.ToLower(key.name)", "key: key.name", "condition keys keep their case"},
+	{"parse.go", "key: shared(strings.ToLower(key.name))", "key: key.name", "condition keys keep their case"},
 	{"context.go", "if equalLower(tags[i].Key, lower) {", "if tags[i].Key == lower {", "names of tags keep their case"},
 	{"context.go", "return v, !v.Multi || len(v.Many) > 0", "return v, true", "an empty set is a present key"},
 	{"evaluate.go", "\tfor i := range st.conditions {\n\t\tif !st", "\tfor i := range st.conditions[:min(1, len(st.conditions))] {\n\t\tif !st", "only the first condition counts"},
