@@ -47,7 +47,7 @@ race: ## the tests under the race detector
 	tools/deps/system gcc libc6-dev
 	CGO_ENABLED=1 STRONGROOM_POSTGRES="$$(tools/deps/postgresql)" go test -race ./...
 
-fuzz: ## all fuzz targets, FUZZTIME seconds together
+fuzz: ## the policy engine against its reference for FUZZTIME seconds, all other fuzz targets for as long together
 	tools/fuzz $(FUZZTIME)
 
 mutants: ## seeded faults in the policy engine, each of which the tests must catch

@@ -268,7 +268,7 @@ func (c *condition) meetsText(e *evaluation, s string) bool {
 			}
 			continue
 		}
-		if matched, _ := o.text.matchesIn(s, e); matched {
+		if o.text.matchesIn(s, e) {
 			return true
 		}
 	}
@@ -280,7 +280,8 @@ func (o *operand) equalFold(s string, e *evaluation) bool {
 		return strings.EqualFold(o.text.text, s)
 	}
 	var room [expandRoom]byte
-	text, ok := o.text.expand(room[:0], e)
+	// A letter and its other case can differ in length, by two bytes of three at most.
+	text, ok := o.text.expand(room[:0], e, 3*len(s))
 	return ok && strings.EqualFold(string(text), s)
 }
 
@@ -298,7 +299,7 @@ func (c *condition) meetsARN(e *evaluation, s string) bool {
 			continue
 		}
 		var room [expandRoom]byte
-		if text, ok := o.text.expand(room[:0], e); ok && matchARN(text, &arn) {
+		if text, ok := o.text.expand(room[:0], e, len(s)); ok && matchARN(text, &arn) {
 			return true
 		}
 	}
@@ -319,7 +320,7 @@ func (c *condition) meetsBool(e *evaluation, s string) bool {
 			continue
 		}
 		var room [expandRoom]byte
-		if text, ok := o.text.expand(room[:0], e); ok {
+		if text, ok := o.text.expand(room[:0], e, len(s)); ok {
 			if want, ok := parseBool(string(text)); ok && want == truth {
 				return true
 			}

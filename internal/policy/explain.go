@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -238,9 +237,11 @@ func (e *evaluation) absent(st *statement, misses []Miss) []string {
 		}
 	}
 	var keys []string
+	noted := map[string]bool{}
 	note := func(key string) {
-		_, present := e.lookup(strings.ToLower(key))
-		if !present && !slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) }) {
+		folded := strings.ToLower(key)
+		if _, present := e.lookup(folded); !present && !noted[folded] {
+			noted[folded] = true
 			keys = append(keys, key)
 		}
 	}
@@ -297,14 +298,20 @@ func (e *evaluation) traceCondition(c *condition) ConditionTrace {
 	return t
 }
 
+// maxShown bounds how much of a request's values an explanation repeats in one text.
+const maxShown = 4096
+
 // resolvedText is a text of a policy with what its variables stand for.
 func (e *evaluation) resolvedText(written string, p *pattern) string {
 	if p.shape != shapeTemplate {
 		return written
 	}
-	text, ok := p.expand(nil, e)
-	if !ok {
+	if !p.resolved(e) {
 		return written + " (a variable without value)"
+	}
+	text, ok := p.expand(nil, e, maxShown)
+	if !ok {
+		return written + " (longer than can be shown)"
 	}
 	return written + " (= …" + decode(text) + ")"
 }

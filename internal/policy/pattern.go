@@ -3,7 +3,6 @@ package policy
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 )
 
 // The two wildcards inside a compiled pattern. Neither byte occurs in UTF-8,
@@ -150,9 +149,11 @@ func flatten(pieces []piece) pattern {
 	return compiled(text.String())
 }
 
-// expand appends the compiled text of a template with its variables replaced.
-// It fails when a variable has neither value nor default.
-func (p *pattern) expand(dst []byte, e *evaluation) ([]byte, bool) {
+// expand appends the compiled text of a template with its variables replaced. It
+// fails when a variable has neither value nor default, and when the values come to
+// more than most bytes: they are literal, so the text they are compared with would
+// have to hold them all, and a short template must not be blown up to megabytes.
+func (p *pattern) expand(dst []byte, e *evaluation, most int) ([]byte, bool) {
 	pieces := p.pieces()
 	for i := range pieces {
 		piece := &pieces[i]
@@ -163,14 +164,30 @@ func (p *pattern) expand(dst []byte, e *evaluation) ([]byte, bool) {
 		value, ok := e.single(piece.key)
 		switch {
 		case ok:
-			dst = append(dst, value...)
 		case piece.hasDefault:
-			dst = append(dst, piece.fallback...)
+			value = piece.fallback
 		default:
 			return dst, false
 		}
+		if most -= len(value); most < 0 {
+			return dst, false
+		}
+		dst = append(dst, value...)
 	}
 	return dst, true
+}
+
+// resolved says whether every variable of a pattern has a value.
+func (p *pattern) resolved(e *evaluation) bool {
+	for _, piece := range p.pieces() {
+		if !piece.isVariable || piece.hasDefault {
+			continue
+		}
+		if _, ok := e.single(piece.key); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // matches compares a pattern without variables.
@@ -186,75 +203,20 @@ func (p *pattern) matches(s string) bool {
 	return glob(p.text, s)
 }
 
-// matchesIn compares a pattern that may hold variables. resolved is false when
-// one of them has no value; such a pattern matches nothing.
-func (p *pattern) matchesIn(s string, e *evaluation) (matched, resolved bool) {
+// matchesIn compares a pattern that may hold variables; one without a value matches
+// nothing.
+func (p *pattern) matchesIn(s string, e *evaluation) bool {
 	if p.shape != shapeTemplate {
-		return p.matches(s), true
+		return p.matches(s)
 	}
 	var room [expandRoom]byte
-	text, ok := p.expand(room[:0], e)
-	if !ok {
-		return false, false
-	}
-	return glob(text, s), true
+	text, ok := p.expand(room[:0], e, len(s))
+	return ok && glob(text, s)
 }
 
 // expandRoom is the size of the stack buffer that templates are expanded
 // into; longer results move to the heap.
 const expandRoom = 256
-
-// glob matches an encoded pattern against a text with two pointers and one
-// way back: only the last run of anything is ever stretched, which is enough
-// because an earlier, shorter match of it leaves at least as much text for the
-// rest. So the cost is at most the product of the lengths, never exponential.
-// '?' is one character, not one byte.
-func glob[P string | []byte, S string | []byte](p P, s S) bool {
-	pi, si := 0, 0
-	resumeP, resumeS := -1, 0
-	for si < len(s) {
-		if pi < len(p) {
-			switch c := p[pi]; {
-			case c == anyRun:
-				pi++
-				if pi == len(p) {
-					return true
-				}
-				resumeP, resumeS = pi, si
-				continue
-			case c == anyChar:
-				pi++
-				si += width(s, si)
-				continue
-			case c == s[si]:
-				pi++
-				si++
-				continue
-			}
-		}
-		if resumeP < 0 {
-			return false
-		}
-		resumeS += width(s, resumeS)
-		pi, si = resumeP, resumeS
-	}
-	for pi < len(p) && p[pi] == anyRun {
-		pi++
-	}
-	return pi == len(p)
-}
-
-// width is the length in bytes of the character at i. A byte that is not part
-// of valid UTF-8 counts as one.
-func width[S string | []byte](s S, i int) int {
-	if s[i] < utf8.RuneSelf {
-		return 1
-	}
-	var b [utf8.UTFMax]byte
-	n := copy(b[:], s[i:])
-	_, size := utf8.DecodeRune(b[:n])
-	return size
-}
 
 // arnParts is the number of colon-separated parts of an ARN. The last holds
 // all the rest, colons included.
@@ -327,15 +289,7 @@ func (a *arnPattern) matchesParts(arn *[arnParts]string) bool {
 }
 
 // resolved says whether every variable of the pattern has a value.
-func (a *arnPattern) resolved(e *evaluation) bool {
-	last := &a.parts[arnParts-1]
-	if last.shape != shapeTemplate {
-		return true
-	}
-	var room [expandRoom]byte
-	_, ok := last.expand(room[:0], e)
-	return ok
-}
+func (a *arnPattern) resolved(e *evaluation) bool { return a.parts[arnParts-1].resolved(e) }
 
 // matches compares with the resource of the request.
 func (a *arnPattern) matches(e *evaluation) bool {
@@ -356,11 +310,7 @@ func (a *arnPattern) matches(e *evaluation) bool {
 			return false
 		}
 	}
-	if last.shape != shapeTemplate {
-		return true
-	}
-	matched, _ := last.matchesIn(e.arn[arnParts-1], e)
-	return matched
+	return last.shape != shapeTemplate || last.matchesIn(e.arn[arnParts-1], e)
 }
 
 // matchARN compares an encoded ARN pattern, part by part, with an ARN. Parts

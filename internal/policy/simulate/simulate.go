@@ -9,7 +9,6 @@ package simulate
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/strongroom/strongroom/internal/policy"
@@ -76,13 +75,29 @@ func New(in Input) (*Simulation, error) {
 	if len(in.Resources) == 0 {
 		s.resources = []string{"*"}
 	}
+	size := 0
 	for _, e := range in.Context {
+		size += len(e.Key)
+		for _, v := range e.Values {
+			size += len(v)
+		}
 		if err := s.set(e); err != nil {
 			return nil, err
 		}
 	}
+	if len(in.Context) > maxEntries || size > maxContext {
+		return nil, invalid("More than %d context keys, or more than %d bytes of keys and values", maxEntries, maxContext)
+	}
 	return s, nil
 }
+
+// The bounds on an imagined request, which no real one reaches: its headers come to
+// 32 KiB and it names at most 50 tags. They keep policies made of thousands of
+// conditions from meeting values of megabytes.
+const (
+	maxEntries = 500
+	maxContext = 64 << 10
+)
 
 // validAction asks for one colon between two names. A wildcard is no action: as one
 // it would equal a pattern that looks like it, and say nothing about what that
@@ -239,10 +254,12 @@ func said(x *policy.Explanation, layer policy.Layer) policy.Outcome {
 // missing lists the absent keys of all statements, each once.
 func missing(x *policy.Explanation) []string {
 	var keys []string
+	noted := map[string]bool{}
 	for i := range x.Policies {
 		for j := range x.Policies[i].Statements {
 			for _, key := range x.Policies[i].Statements[j].Absent {
-				if !slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) }) {
+				if folded := strings.ToLower(key); !noted[folded] {
+					noted[folded] = true
 					keys = append(keys, key)
 				}
 			}

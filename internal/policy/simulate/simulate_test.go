@@ -205,6 +205,8 @@ func TestNewRefuses(t *testing.T) {
 		"no type":               {Context: []Entry{{"k", []string{"v"}, ""}}},
 		"a list of lists":       {Context: []Entry{{"k", []string{"v"}, "stringListList"}}},
 		"no key":                {Context: []Entry{{"", []string{"v"}, "string"}}},
+		"a huge value":          {Context: []Entry{{"k", []string{strings.Repeat("v", 1<<20)}, "string"}}},
+		"many keys":             {Context: slices.Repeat([]Entry{{"k", nil, "string"}}, 501)},
 		"two values, one meant": {Context: []Entry{{"k", []string{"v", "w"}, "string"}}},
 	} {
 		in.Principal = ann()
