@@ -16,8 +16,8 @@ import (
 // iam-policy-evaluation.md 6) when a policy asks for them: first those that the
 // slice gave, then the tags of the resource, then the global ones, from what the
 // server itself saw of the call. Keys that follow from the principal are the
-// engine's own. Nothing here is taken from a header but the user agent, which
-// policies are warned not to trust.
+// engine's own. Nothing here is taken from a header but the user agent and the
+// referer, which policies are warned not to trust.
 type facts struct {
 	call *wire.Call
 	now  time.Time
@@ -93,6 +93,9 @@ func (f *facts) global(key string) (policy.Value, bool) {
 	if v, present, known := f.network(key); known {
 		return v, present
 	}
+	if v, present, known := f.ofService(key); known {
+		return v, present
+	}
 	c := f.call
 	switch key {
 	case "aws:securetransport":
@@ -108,6 +111,8 @@ func (f *facts) global(key string) (policy.Value, bool) {
 		return one(c.Region), true
 	case "aws:useragent":
 		return one(c.UserAgent), c.UserAgent != ""
+	case "aws:referer":
+		return one(c.Referer), c.Referer != ""
 	case "aws:viaawsservice":
 		return one(strconv.FormatBool(c.Via != "")), true
 	case "aws:calledvia":
@@ -118,8 +123,6 @@ func (f *facts) global(key string) (policy.Value, bool) {
 		return firstOf(via), len(via) > 0
 	case "aws:calledvialast":
 		return one(c.Via), c.Via != ""
-	case "aws:principalisawsservice":
-		return one(strconv.FormatBool(c.Principal.Type == aws.PrincipalService)), true
 	case "aws:tokenissuetime":
 		if c.Principal.Session == nil {
 			return policy.Value{}, false
@@ -145,8 +148,6 @@ func (f *facts) global(key string) (policy.Value, bool) {
 			return policy.Value{}, false
 		}
 		return one(c.Principal.Session.Provider), c.Principal.Session.Provider != ""
-	case "aws:principalservicename":
-		return one(c.Principal.Service), c.Principal.Type == aws.PrincipalService
 	}
 	return policy.Value{}, false
 }

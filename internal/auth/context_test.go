@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/policy"
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
@@ -23,6 +24,9 @@ func TestConditionKeys(t *testing.T) {
 		via(c)
 		parent := *c
 		c.Parent, c.Via = &parent, "ssm.amazonaws.com"
+	}
+	behalf := func(c *wire.Call) {
+		c.BehalfOf = wire.Resource{ARN: "arn:aws:secretsmanager:us-east-1:111122223333:secret:s-AbCdEf", Account: "111122223333"}
 	}
 	session := func(c *wire.Call) {
 		p := *c.Principal
@@ -66,7 +70,10 @@ func TestConditionKeys(t *testing.T) {
 		{"session", "kms", session, `"Bool":{"aws:MultiFactorAuthPresent":"true"},"DateEquals":{"aws:TokenIssueTime":"2026-03-10T11:00:00Z"}`, true},
 		{"age of the second factor", "kms", session, `"NumericEquals":{"aws:MultiFactorAuthAge":"90"}`, true},
 		{"source identity and provider", "kms", session, `"StringEquals":{"aws:SourceIdentity":"alice","aws:FederatedProvider":"arn:aws:iam::111122223333:oidc-provider/id.example"}`, true},
-		{"nothing from headers", "kms", nil, `"Null":{"aws:referer":"true","aws:SourceArn":"true","aws:SourceAccount":"true","aws:SourceVpc":"true","aws:PrincipalOrgID":"true"}`, true},
+		{"no referer sent", "kms", nil, `"Null":{"aws:referer":"true"}`, true},
+		{"referer", "kms", func(c *wire.Call) { c.Referer = "https://example.com/a" }, `"StringLike":{"aws:referer":"https://example.com/*"}`, true},
+		{"no service, whatever it is called for", "kms", behalf, `"Bool":{"aws:PrincipalIsAWSService":"false"},"Null":{"aws:SourceArn":"true","aws:SourceAccount":"true","aws:SourceOwner":"true","aws:PrincipalServiceName":"true","aws:PrincipalServiceNamesList":"true"}`, true},
+		{"nothing that nobody said", "kms", nil, `"Null":{"aws:SourceArn":"true","aws:SourceAccount":"true","aws:SourceVpc":"true","aws:PrincipalOrgID":"true"}`, true},
 		{"owner of the resource", "kms", nil, `"StringEquals":{"aws:ResourceAccount":"444455556666"}`, true},
 		{"key of the slice", "kms", nil, `"StringEquals":{"kms:RequestAlias":"alias/b"}`, true},
 		{"of two the last one", "kms", nil, `"StringEquals":{"kms:RequestAlias":"alias/a"}`, false},
@@ -101,6 +108,45 @@ func TestConditionKeys(t *testing.T) {
 			}
 			if len(w.Decisions) != 0 {
 				t.Error("a question left a decision behind")
+			}
+		})
+	}
+}
+
+// A service that acts by itself is known by its name and by the resource for whose
+// sake it does so, and is a principal of no account.
+func TestConditionKeysOfServices(t *testing.T) {
+	for _, c := range []struct {
+		name, principal, condition string
+		allowed                    bool
+	}{
+		{"service", `{"Service":"secretsmanager.amazonaws.com"}`, `"Bool":{"aws:PrincipalIsAWSService":"true"}`, true},
+		{"other service", `{"Service":"lambda.amazonaws.com"}`, ``, false},
+		{"everybody", `"*"`, ``, true},
+		{"the account that it works in", `{"AWS":"111122223333"}`, ``, false},
+		{"name", `"*"`, `"StringEquals":{"aws:PrincipalServiceName":"secretsmanager.amazonaws.com"},"ForAnyValue:StringEquals":{"aws:PrincipalServiceNamesList":"secretsmanager.amazonaws.com"}`, true},
+		{"resource", `{"Service":"secretsmanager.amazonaws.com"}`, `"ArnLike":{"aws:SourceArn":"arn:aws:secretsmanager:*:111122223333:secret:s-*"},"StringEquals":{"aws:SourceAccount":"111122223333","aws:SourceOwner":"111122223333"}`, true},
+		{"resource of another", `{"Service":"secretsmanager.amazonaws.com"}`, `"StringEquals":{"aws:SourceAccount":"444455556666"}`, false},
+		{"nothing of a user", `{"Service":"secretsmanager.amazonaws.com"}`, `"Null":{"aws:PrincipalAccount":"true","aws:PrincipalArn":"true","aws:PrincipalType":"true","aws:userid":"true","aws:username":"true","aws:TokenIssueTime":"true","aws:MultiFactorAuthPresent":"true"}`, true},
+		{"owner of the resource", `{"Service":"secretsmanager.amazonaws.com"}`, `"StringEquals":{"aws:ResourceAccount":"444455556666"}`, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			condition := ""
+			if c.condition != "" {
+				condition = `,"Condition":{` + c.condition + `}`
+			}
+			doc, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":` + c.principal + `,"Action":"*","Resource":"*"` + condition + `}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := call("kms", &aws.Principal{Type: aws.PrincipalService, Account: "111122223333", Service: "secretsmanager.amazonaws.com"})
+			w.BehalfOf = wire.Resource{ARN: "arn:aws:secretsmanager:us-east-1:111122223333:secret:s-AbCdEf", Account: "111122223333"}
+			s := service(&directory{}, &generation{1}, time.Now)
+			got, err := s.Would(wire.NewContext(t.Context(), w), &auth.Request{
+				Action: "kms:Decrypt", Resource: "arn:aws:kms:us-east-1:444455556666:key/k", Account: "444455556666", Policy: &policy.Source{ID: "key", Doc: doc},
+			})
+			if err != nil || got != c.allowed {
+				t.Errorf("allowed %v, %v; want %v", got, err, c.allowed)
 			}
 		})
 	}

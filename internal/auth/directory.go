@@ -48,6 +48,11 @@ func (id *Identity) subject() *policy.Principal {
 			Type: policy.PrincipalType(p.Type), Account: p.Account, ARN: p.ARN, UserID: p.UserID, UserName: p.UserName,
 			EntityID: p.EntityID, RoleARN: p.RoleARN, UserARN: p.UserARN, Service: p.Service, Federated: p.Provider,
 		}
+		if p.Type == aws.PrincipalService {
+			// The account of a service's principal is the one that it works in.
+			// It has none of its own, and is no principal of that account.
+			id.asked.Account = ""
+		}
 		for _, t := range p.Tags {
 			id.asked.Tags = append(id.asked.Tags, policy.Tag{Key: t.Key, Value: t.Value})
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/internal/auth"
+	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
@@ -204,7 +205,9 @@ func (f *facts) add(name, value string) {
 // call adds what follows from the call. kms:ViaService is there only when a
 // service calls with the caller's rights (spec kms.md 8.3).
 func (f *facts) call(call *wire.Call) {
-	f.add(keyCallerAccount, call.Principal.Account)
+	if call.Principal.Type != aws.PrincipalService {
+		f.add(keyCallerAccount, call.Principal.Account)
+	}
 	if service, ok := strings.CutSuffix(call.Via, viaSuffix); ok {
 		f.add(keyViaService, service+"."+call.Region+viaSuffix)
 	}

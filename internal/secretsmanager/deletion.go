@@ -243,7 +243,8 @@ func (s *Service) event(ctx context.Context, name string, sec *secret, versionID
 		if versionID != "" {
 			call.Extra["SecretVersionId"] = versionID
 		}
-		call.Touch(wire.Resource{ARN: sec.arn(), Type: resourceType, Account: sec.Account})
+		call.BehalfOf = wire.Resource{ARN: sec.arn(), Type: resourceType, Account: sec.Account}
+		call.Touch(call.BehalfOf)
 		if fn == nil {
 			return nil
 		}

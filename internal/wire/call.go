@@ -42,8 +42,10 @@ type Call struct {
 	// SourceName says who is at the other end of a Unix socket, which has no
 	// address: "unix:uid=1001".
 	SourceName string
-	UserAgent  string
-	TLS        TLS
+	// UserAgent and Referer are what the headers said.
+	UserAgent string
+	Referer   string
+	TLS       TLS
 	// Listener is the address that the request arrived at.
 	Listener netip.AddrPort
 	// Endpoint is the private endpoint that the request came through; nil for the
@@ -56,6 +58,9 @@ type Call struct {
 	// Via is the event source of the service that called on the principal's
 	// behalf, such as "secretsmanager.amazonaws.com"; "" for a direct call.
 	Via string
+	// BehalfOf is the resource for whose sake a service acts by itself; zero for
+	// calls with anybody's rights but the service's own.
+	BehalfOf Resource
 	// Input is the decoded input, a pointer to a generated type; nil when it
 	// could not be decoded. See RequestParameters.
 	Input any

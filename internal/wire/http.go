@@ -39,9 +39,9 @@ const (
 	defaultParameters = 1024
 	defaultTime       = 30 * time.Second
 
-	// maxUserAgent is where CloudTrail cuts the field (spec audit-events.md 1.2
+	// maxHeader is where CloudTrail cuts the user agent (spec audit-events.md 1.2
 	// bounds records as a whole).
-	maxUserAgent = 1024
+	maxHeader = 1024
 	// trustedBody is how much room a Content-Length gets on its word alone.
 	trustedBody = 64 << 10
 )
@@ -116,7 +116,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) newCall(r *http.Request) *Call {
-	c := &Call{Start: h.now(), EventType: EventAPICall, UserAgent: userAgent(r)}
+	c := &Call{Start: h.now(), EventType: EventAPICall, UserAgent: header(r.UserAgent()), Referer: header(r.Referer())}
 	c.RequestID, c.EventID = newIDs()
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		c.Source = p.Addr().Unmap()
@@ -410,16 +410,15 @@ func mediaType(r *http.Request) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// userAgent returns the User-Agent as text that every store and format can hold.
-func userAgent(r *http.Request) string {
-	u := r.UserAgent()
-	if len(u) > maxUserAgent {
-		u = u[:maxUserAgent]
+// header returns a header's value as text that every store and format can hold.
+func header(v string) string {
+	if len(v) > maxHeader {
+		v = v[:maxHeader]
 	}
-	if !utf8.ValidString(u) {
-		u = strings.ToValidUTF8(u, "\uFFFD")
+	if !utf8.ValidString(v) {
+		v = strings.ToValidUTF8(v, "\uFFFD")
 	}
-	return u
+	return v
 }
 
 // clip bounds a caller's text in an error message.

@@ -328,7 +328,7 @@ func TestCallFacts(t *testing.T) {
 	r.Header.Set("User-Agent", "aws-cli/2 \xff"+strings.Repeat("x", 2000))
 	w.do(r)
 	c := w.recorded[0]
-	if c.Source.String() != "192.0.2.10" || !strings.HasPrefix(c.UserAgent, "aws-cli/2 \uFFFDx") || len(c.UserAgent) > maxUserAgent+2 ||
+	if c.Source.String() != "192.0.2.10" || !strings.HasPrefix(c.UserAgent, "aws-cli/2 \uFFFDx") || len(c.UserAgent) > maxHeader+2 ||
 		c.EventType != EventAPICall || !c.Start.Equal(noon) || c.Region != "eu-west-1" || c.Err != nil || c.RequestID == c.EventID {
 		t.Errorf("%+v", c)
 	}

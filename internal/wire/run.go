@@ -103,6 +103,8 @@ func (g *Registry) child(parent *Call, s *Service, info *OperationInfo, operatio
 		Principal: parent.Principal,
 		Source:    parent.Source,
 		UserAgent: parent.UserAgent,
+		Referer:   parent.Referer,
+		BehalfOf:  parent.BehalfOf,
 		TLS:       parent.TLS,
 		Listener:  parent.Listener,
 		Parent:    parent,
