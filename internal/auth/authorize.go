@@ -64,6 +64,10 @@ type Evidence struct {
 	Request  policy.Request
 	Policies policy.Set
 	Decision policy.Decision
+	// Shown is the resource as a denial shows it, and Bare that it gives no
+	// reason.
+	Shown string
+	Bare  bool
 }
 
 // Authorize decides a request of the call in ctx, notes the decision in the
@@ -126,6 +130,7 @@ func (s *Service) evaluate(call *wire.Call, id *Identity, q *Request, set policy
 	d.Request = policy.Request{
 		Principal: id.subject(), Action: q.Action, Resource: q.Resource, ResourceAccount: account, Mandatory: q.Mandatory, Context: &d.context,
 	}
+	d.Shown, d.Bare = q.Shown, q.Bare
 	d.Decision = policy.Evaluate(&d.Request, &d.Policies)
 	return &d.Evidence
 }
@@ -172,6 +177,3 @@ func denied(call *wire.Call, message string) error {
 	}
 	return &aws.Error{Code: "AccessDeniedException", Message: message}
 }
-
-// Deciding returns the decision, for the audit record.
-func (e *Evidence) Deciding() policy.Decision { return e.Decision }

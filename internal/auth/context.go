@@ -88,6 +88,15 @@ func equalLower(s, lower string) bool {
 // iamRegion is what aws:RequestedRegion says for IAM, which has no region.
 const iamRegion = "us-east-1"
 
+// globalKeys are the keys that global and network know, as policies spell them.
+var globalKeys = []string{
+	"aws:SourceIp", "aws:SecureTransport", "aws:CurrentTime", "aws:EpochTime", "aws:RequestedRegion", "aws:UserAgent",
+	"aws:ViaAWSService", "aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast", "aws:PrincipalIsAWSService",
+	"aws:TokenIssueTime", "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:SourceIdentity", "aws:FederatedProvider",
+	"aws:PrincipalServiceName", "aws:VpcSourceIp", "aws:SourceVpce", "aws:SourceVpc", "aws:SourceVpcArn", "aws:VpceAccount",
+	"net:ClientCertSubject", "net:ClientCertSAN",
+}
+
 // global returns a key that every request has.
 func (f *facts) global(key string) (policy.Value, bool) {
 	if v, present, known := f.network(key); known {

@@ -122,7 +122,7 @@ To begin:
 	}
 	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env), newEndpoint(env))
 	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env))
-	add(groupCheck, newAudit(env), newPolicy(env))
+	add(groupCheck, newAudit(env), newPolicy(env), newExplain(env))
 	root.AddCommand(newVersion(env))
 	return root
 }

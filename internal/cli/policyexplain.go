@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +43,7 @@ may be left out, or from flags. The status is 0 for a denial as well.`,
 			}
 			x := policy.Explain(request, set)
 			if asJSON {
-				return printJSON(env.Stdout, newExplanation(x))
+				return printJSON(env.Stdout, x)
 			}
 			_, err = io.WriteString(env.Stdout, x.String())
 			return err
@@ -206,89 +205,4 @@ func parsePrincipal(s string) (*policy.Principal, error) {
 		}
 	}
 	return nil, fmt.Errorf("--principal %s is not the ARN of a caller, such as arn:aws:iam::111122223333:user/app", plain(s))
-}
-
-// explanation is a policy.Explanation as JSON.
-type explanation struct {
-	Decision  string            `json:"decision"`
-	Reason    string            `json:"reason,omitempty"`
-	Caller    string            `json:"caller"`
-	Action    string            `json:"action"`
-	Resource  string            `json:"resource"`
-	Account   string            `json:"resourceAccount,omitempty"`
-	DecidedBy *decider          `json:"decidedBy,omitempty"`
-	Policies  []explainedPolicy `json:"policies"`
-	Changes   []explainedChange `json:"changes"`
-}
-
-type decider struct {
-	Layer     string `json:"layer"`
-	Policy    string `json:"policy"`
-	Version   string `json:"version,omitempty"`
-	Sid       string `json:"sid,omitempty"`
-	Statement int    `json:"statement"` // from 1
-}
-
-type explainedPolicy struct {
-	Layer      string               `json:"layer"`
-	Policy     string               `json:"policy"`
-	Version    string               `json:"version,omitempty"`
-	Statements []explainedStatement `json:"statements"`
-}
-
-type explainedStatement struct {
-	Statement  int                  `json:"statement"` // from 1
-	Sid        string               `json:"sid,omitempty"`
-	Effect     policy.Effect        `json:"effect"`
-	Line       int                  `json:"line"`
-	Matched    bool                 `json:"matched"`
-	Misses     []explainedMiss      `json:"misses,omitempty"`
-	Conditions []explainedCondition `json:"conditions,omitempty"`
-}
-
-type explainedMiss struct {
-	Element string `json:"element"`
-	Detail  string `json:"detail"`
-}
-
-type explainedCondition struct {
-	Operator string   `json:"operator"`
-	Key      string   `json:"key"`
-	Want     []string `json:"want"`
-	Got      []string `json:"got"`
-	Present  bool     `json:"present"`
-	Held     bool     `json:"held"`
-}
-
-type explainedChange struct {
-	Layer   string `json:"layer"`
-	Text    string `json:"text"`
-	Add     string `json:"add,omitempty"`
-	Nearest string `json:"nearest,omitempty"`
-}
-
-func newExplanation(x *policy.Explanation) *explanation {
-	out := &explanation{Decision: x.Decision.Outcome.String(), Reason: x.Decision.Reason(x.Action), Caller: x.Caller, Action: x.Action,
-		Resource: x.Resource, Account: x.Account, Policies: []explainedPolicy{}, Changes: []explainedChange{}}
-	if d := x.Decision; d.Statement >= 0 {
-		out.DecidedBy = &decider{d.Layer.String(), d.Source, d.Version, d.Sid, d.Statement + 1}
-	}
-	for _, p := range x.Policies {
-		ep := explainedPolicy{Layer: p.Layer.String(), Policy: p.ID, Version: p.Version, Statements: []explainedStatement{}}
-		for _, st := range p.Statements {
-			es := explainedStatement{Statement: st.Index + 1, Sid: st.Sid, Effect: st.Effect, Line: st.Start.Line, Matched: st.Matched}
-			for _, m := range st.Misses {
-				es.Misses = append(es.Misses, explainedMiss(m))
-			}
-			for _, c := range st.Conditions {
-				es.Conditions = append(es.Conditions, explainedCondition{c.Operator, c.Key, slices.Clone(c.Want), slices.Clone(c.Got), c.Present, c.Held})
-			}
-			ep.Statements = append(ep.Statements, es)
-		}
-		out.Policies = append(out.Policies, ep)
-	}
-	for _, c := range x.Changes {
-		out.Changes = append(out.Changes, explainedChange{c.Layer.String(), c.Text, c.Add, c.Nearest})
-	}
-	return out
 }

@@ -57,12 +57,12 @@ type testRun struct {
 }
 
 type testFailure struct {
-	File        string       `json:"file"`
-	Name        string       `json:"name"`
-	Want        string       `json:"want,omitempty"`
-	Got         string       `json:"got,omitempty"`
-	Error       string       `json:"error,omitempty"`
-	Explanation *explanation `json:"explanation,omitempty"`
+	File        string              `json:"file"`
+	Name        string              `json:"name"`
+	Want        string              `json:"want,omitempty"`
+	Got         string              `json:"got,omitempty"`
+	Error       string              `json:"error,omitempty"`
+	Explanation *policy.Explanation `json:"explanation,omitempty"`
 
 	text string
 }
@@ -88,7 +88,7 @@ func (t *testRun) run(env *Env, file string) error {
 			f.Error = result.Err.Error()
 		}
 		if result.Explanation != nil {
-			f.Explanation, f.text = newExplanation(result.Explanation), result.Explanation.String()
+			f.Explanation, f.text = result.Explanation, result.Explanation.String()
 		}
 		t.Failures = append(t.Failures, f)
 	}

@@ -45,7 +45,7 @@ func apiError(verb, name string, err error) error {
 func hintFor(code, message string) string {
 	switch code {
 	case "AccessDeniedException", "AccessDenied":
-		return "the message ends with the kind of policy that denied or is missing; \"strongroom policy explain\" shows a decision statement by statement"
+		return "the message ends with the kind of policy that denied or is missing; \"strongroom explain REQUEST-ID\" on the server, or \"aws sts decode-authorization-message --encoded-message REQUEST-ID\", shows the decision statement by statement"
 	case "ResourceNotFoundException":
 		return "\"strongroom secret list\" shows the names; a secret is found in its own region and account only"
 	case "ResourceExistsException":

@@ -54,7 +54,7 @@ func TestValue(t *testing.T) {
 
 func TestErrorHints(t *testing.T) {
 	for _, c := range []struct{ code, message, hint string }{
-		{"AccessDeniedException", "User: x is not authorized", "policy explain"},
+		{"AccessDeniedException", "User: x is not authorized", "strongroom explain"},
 		{"InvalidRequestException", "You provided both", ""},
 		{"InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than", "clocks"},
 		{"InvalidSignatureException", "Signature not yet current: 20260101T000000Z", "clocks"},

@@ -61,6 +61,7 @@ type Config struct {
 	Limits  Limits  `yaml:"limits"`
 	Audit   Audit   `yaml:"audit"`
 	Egress  Egress  `yaml:"egress"`
+	Denials Denials `yaml:"denials"`
 	Quotas  Quotas  `yaml:"quotas"`
 	Log     Log     `yaml:"log"`
 }
@@ -116,6 +117,14 @@ type Egress struct {
 	Time time.Duration `yaml:"time"`
 }
 
+// Denials say how long the explanations of denied calls are kept.
+type Denials struct {
+	// Keep is the time.
+	Keep time.Duration `yaml:"keep"`
+	// PerAccount is how many an account has at most; the oldest go first.
+	PerAccount int `yaml:"per_account"`
+}
+
 // Quotas are per account and region, with AWS's numbers as defaults; 0 leaves
 // the default.
 type Quotas struct {
@@ -139,9 +148,10 @@ func Default() Config {
 		Data: "strongroom-data", Listen: "127.0.0.1:4766", Operations: "127.0.0.1:4767", Region: "us-east-1",
 		Limits: Limits{Body: 1 << 20, Header: 32 << 10, Nesting: 64, RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
 			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, Connections: 10_000, ShutdownTime: 20 * time.Second},
-		Audit:  Audit{Durability: "written", SegmentSize: 64 << 20},
-		Egress: Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
-		Log:    Log{Level: "info", Format: "text"},
+		Audit:   Audit{Durability: "written", SegmentSize: 64 << 20},
+		Egress:  Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
+		Denials: Denials{Keep: 90 * 24 * time.Hour, PerAccount: 100_000},
+		Log:     Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -334,6 +344,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Egress.Time <= 0 || c.Egress.Time > time.Minute {
 		return wrong("egress.time", "egress.time %s is not between 0 and 1m: a caller waits for it", c.Egress.Time)
+	}
+	if c.Denials.Keep <= 0 {
+		return wrong("denials.keep", "denials.keep must be more than 0, not %s", c.Denials.Keep)
+	}
+	if c.Denials.PerAccount <= 0 {
+		return wrong("denials.per_account", "denials.per_account must be more than 0, not %d", c.Denials.PerAccount)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return wrong("log.format", "log format %q is neither text nor json", c.Log.Format)

@@ -21,7 +21,7 @@ const module = "github.com/strongroom/strongroom/"
 var layers = [][]string{
 	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog"},                                                                                       // values
 	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config", "internal/egress", "internal/oidc"}, // machinery
-	{"internal/auth", "internal/audit", "internal/endpoint"},                                                                                                        // shared duties
+	{"internal/auth", "internal/audit", "internal/denial", "internal/endpoint"},                                                                                     // shared duties
 	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"},                                                                                     // slices
 	{"internal/server"},
 	{"internal/cli"},
@@ -33,6 +33,7 @@ var sideways = map[string][]string{
 	"internal/seal":    {"internal/keyring/envelope"},
 	"internal/keyring": {"internal/seal", "internal/store", "internal/keyring/envelope"},
 	"internal/jobs":    {"internal/store"},
+	"internal/denial":  {"internal/auth"},
 }
 
 // pure packages import the standard library only (and themselves).

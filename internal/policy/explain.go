@@ -17,6 +17,9 @@ type Explanation struct {
 	Policies []PolicyTrace
 	// Changes are, together, enough to have the call allowed; none when it is.
 	Changes []Change
+	// Withheld says what counted, or may have, and is not for the reader to see
+	// (see [ExplainToCaller]).
+	Withheld []string
 }
 
 // PolicyTrace is what one policy had to say.
@@ -43,8 +46,17 @@ type StatementTrace struct {
 	// of its variables. There are none where principal, action or resource keep it
 	// from matching whatever they are.
 	Absent []string
+	// Elements are the Principal, Action and Resource elements as they are
+	// written, of a statement that matched.
+	Elements []Element
 
 	named grant
+}
+
+// Element is an element of a statement with its values.
+type Element struct {
+	Name   string // "Action", "NotResource", …
+	Values []string
 }
 
 // Miss is an element that kept a statement from matching.
@@ -62,6 +74,9 @@ type ConditionTrace struct {
 	Got     []string
 	Present bool
 	Held    bool
+	// Hidden says that the request's values are not for the reader to see: Got
+	// and Present tell nothing.
+	Hidden bool
 }
 
 // Change is one thing to do to have a call allowed.
@@ -80,9 +95,20 @@ type Change struct {
 // every policy and keeping what it saw. It is for people: simulators, command
 // lines, support.
 func Explain(q *Request, s *Set) *Explanation {
-	var e evaluation
+	e := &explainer{}
+	return e.explain(q, s)
+}
+
+// explainer is an evaluation that keeps what it saw, for a reader from whom some
+// of it may be veiled.
+type explainer struct {
+	evaluation
+	veil veil
+}
+
+func (e *explainer) explain(q *Request, s *Set) *Explanation {
 	e.init(q)
-	x := &Explanation{Caller: q.Principal.name(), Action: q.Action, Resource: q.Resource, Account: e.account}
+	x := &Explanation{Caller: q.Principal.name(), Action: q.Action, Resource: e.resourceText(), Account: e.account}
 	var f findings
 	trace := func(layer Layer, note func(place, *StatementTrace), sources ...Source) {
 		for i := range sources {
@@ -92,7 +118,9 @@ func Explain(q *Request, s *Set) *Explanation {
 					note(place{true, &sources[i], j}, st)
 				}
 			}
-			x.Policies = append(x.Policies, p)
+			if !e.veil.covers(layer) {
+				x.Policies = append(x.Policies, p)
+			}
 		}
 	}
 	trace(LayerSCP, f.scp.note, s.SCP...)
@@ -107,8 +135,9 @@ func Explain(q *Request, s *Set) *Explanation {
 	if s.Endpoint != nil {
 		trace(LayerEndpoint, f.endpoint.note, *s.Endpoint)
 	}
-	x.Decision = settle(&e, s, &f)
-	x.changes(&e, s, f)
+	x.Decision = settle(&e.evaluation, s, &f)
+	x.changes(e, s, f)
+	e.withhold(x)
 	return x
 }
 
@@ -174,7 +203,17 @@ func (p *Principal) name() string {
 	return string(p.Type)
 }
 
-func (e *evaluation) trace(layer Layer, source *Source) PolicyTrace {
+// named is name with the unique id, by which stored policies know users and
+// roles.
+func (p *Principal) named() string {
+	text := show(p.name())
+	if id := p.entityID(); id != "" {
+		text += " (" + show(id) + ")"
+	}
+	return text
+}
+
+func (e *explainer) trace(layer Layer, source *Source) PolicyTrace {
 	p := PolicyTrace{Layer: layer, ID: source.ID, Version: source.Version}
 	if source.Doc == nil {
 		return p
@@ -185,7 +224,7 @@ func (e *evaluation) trace(layer Layer, source *Source) PolicyTrace {
 	return p
 }
 
-func (e *evaluation) traceStatement(layer Layer, kind Kind, st *statement) StatementTrace {
+func (e *explainer) traceStatement(layer Layer, kind Kind, st *statement) StatementTrace {
 	t := StatementTrace{Index: st.index, Sid: st.sid, Effect: st.effect(), Start: st.start, End: st.end}
 	miss := func(negated bool, element, format string, args ...any) {
 		if negated {
@@ -197,7 +236,7 @@ func (e *evaluation) traceStatement(layer Layer, kind Kind, st *statement) State
 	if layer == LayerResource || layer == LayerTrust || layer == LayerEndpoint {
 		if t.named = e.named(st); t.named == notNamed {
 			refs, _ := view.Principals()
-			miss(st.principal.negated, "Principal", "%s, for caller %s", listPrincipals(refs), show(e.q.Principal.name()))
+			miss(st.principal.negated, "Principal", "%s, for caller %s", listPrincipals(refs), e.q.Principal.named())
 		}
 	}
 	if !e.matchesAction(st) {
@@ -209,7 +248,7 @@ func (e *evaluation) traceStatement(layer Layer, kind Kind, st *statement) State
 		for i := range resources {
 			resources[i] = e.resolvedText(resources[i], &st.resources[i].parts[arnParts-1])
 		}
-		miss(st.notResource, "Resource", "%s, for %s", list(resources), show(e.q.Resource))
+		miss(st.notResource, "Resource", "%s, for %s", list(resources), show(e.resourceText()))
 	}
 	for i := range st.conditions {
 		c := e.traceCondition(&st.conditions[i])
@@ -218,8 +257,12 @@ func (e *evaluation) traceStatement(layer Layer, kind Kind, st *statement) State
 			miss(false, "Condition", "%s", c.String())
 		}
 	}
-	t.Matched = len(t.Misses) == 0
-	t.Absent = e.absent(st, t.Misses)
+	if t.Matched = len(t.Misses) == 0; t.Matched {
+		t.Elements = view.elements()
+	}
+	if !e.veil.foreign { // whose resource it is knows which facts it lacks
+		t.Absent = e.absent(st, t.Misses)
+	}
 	return t
 }
 
@@ -283,13 +326,15 @@ func (e *evaluation) couldBeResource(st *statement) bool {
 	return false
 }
 
-func (e *evaluation) traceCondition(c *condition) ConditionTrace {
+func (e *explainer) traceCondition(c *condition) ConditionTrace {
 	v, present := e.lookup(c.key)
-	t := ConditionTrace{Operator: c.name, Key: c.written, Present: present, Held: c.decide(e, v, present)}
+	t := ConditionTrace{Operator: c.name, Key: c.written, Present: present, Held: c.decide(&e.evaluation, v, present)}
 	for i := range c.values {
 		t.Want = append(t.Want, e.resolvedText(c.values[i].written, &c.values[i].text))
 	}
 	switch {
+	case e.veil.hides(c.key):
+		t.Hidden, t.Present = true, false
 	case v.Multi:
 		t.Got = append(t.Got, v.Many...)
 	case present:
@@ -302,18 +347,43 @@ func (e *evaluation) traceCondition(c *condition) ConditionTrace {
 const maxShown = 4096
 
 // resolvedText is a text of a policy with what its variables stand for.
-func (e *evaluation) resolvedText(written string, p *pattern) string {
-	if p.shape != shapeTemplate {
+func (e *explainer) resolvedText(written string, p *pattern) string {
+	if p.shape != shapeTemplate || e.veil.foreign {
 		return written
 	}
-	if !p.resolved(e) {
+	if !p.resolved(&e.evaluation) {
 		return written + " (a variable without value)"
 	}
-	text, ok := p.expand(nil, e, maxShown)
+	text, ok := p.expand(nil, &e.evaluation, maxShown)
 	if !ok {
 		return written + " (longer than can be shown)"
 	}
 	return written + " (= …" + decode(text) + ")"
+}
+
+// elements are what a statement says of whom, what and where.
+func (s Statement) elements() []Element {
+	var out []Element
+	add := func(name string, values []string, negated bool) {
+		if len(values) == 0 {
+			return
+		}
+		if negated {
+			name = "Not" + name
+		}
+		out = append(out, Element{name, values})
+	}
+	refs, negated := s.Principals()
+	principals := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		principals = append(principals, ref.Value)
+	}
+	add("Principal", principals, negated)
+	actions, negated := s.Actions()
+	add("Action", actions, negated)
+	resources, negated := s.Resources()
+	add("Resource", resources, negated)
+	return out
 }
 
 // decode writes an encoded text as a policy would.
@@ -323,7 +393,7 @@ func decode(encoded []byte) string {
 
 // changes looks for what would have the call allowed: it lifts every explicit
 // denial, then grants in the layer that stands in the way until none does.
-func (x *Explanation) changes(e *evaluation, s *Set, f findings) {
+func (x *Explanation) changes(e *explainer, s *Set, f findings) {
 	for i := range x.Policies {
 		p := &x.Policies[i]
 		for j := range p.Statements {
@@ -343,7 +413,7 @@ func (x *Explanation) changes(e *evaluation, s *Set, f findings) {
 	}
 	assumed := place{true, &Source{Doc: &Document{statements: make([]statement, 1)}}, 0}
 	for {
-		d := decide(e, s, &f)
+		d := decide(&e.evaluation, s, &f)
 		if d.Outcome == Allow {
 			return
 		}
@@ -365,12 +435,15 @@ func (x *Explanation) changes(e *evaluation, s *Set, f findings) {
 			}
 			f.resource.allow[g] = assumed
 		}
+		if e.veil.covers(d.Layer) {
+			continue // withhold says what may be said of it
+		}
 		x.Changes = append(x.Changes, x.grant(e, s, d.Layer))
 	}
 }
 
 // grant words the change that makes a layer allow the call.
-func (x *Explanation) grant(e *evaluation, s *Set, layer Layer) Change {
+func (x *Explanation) grant(e *explainer, s *Set, layer Layer) Change {
 	c := Change{Layer: layer, Add: e.allowStatement(layer), Nearest: x.nearest(layer)}
 	switch {
 	case layer == LayerSession && !s.SessionPassed:
@@ -381,13 +454,16 @@ func (x *Explanation) grant(e *evaluation, s *Set, layer Layer) Change {
 	return c
 }
 
-func (e *evaluation) allowStatement(layer Layer) string {
+func (e *explainer) allowStatement(layer Layer) string {
 	statement := struct {
 		Effect    string
 		Principal map[string]string `json:",omitempty"`
 		Action    string
 		Resource  string `json:",omitempty"`
-	}{Effect: string(EffectAllow), Action: e.q.Action, Resource: e.q.Resource}
+	}{Effect: string(EffectAllow), Action: e.q.Action, Resource: e.resourceText()}
+	if e.veil.foreign {
+		statement.Resource = e.veil.pattern(e.q.Resource)
+	}
 	p := e.q.Principal
 	switch layer {
 	case LayerTrust:

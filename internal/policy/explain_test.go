@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -140,5 +142,148 @@ func TestExplanationIsSafeForTerminals(t *testing.T) {
 		&Set{Identity: []Source{{ID: "\x1b[C", Version: "\x1b", Doc: d}}, Endpoint: source(t, "e", principalStatement("Allow", "Principal", `{"AWS":"\u001b"}`))})
 	if text := x.String(); strings.ContainsRune(text, 0x1b) {
 		t.Errorf("an escape came through: %q", text)
+	}
+}
+
+// What is printed of an explanation is what is printed of it after its way
+// through JSON.
+func TestExplanationSurvivesJSON(t *testing.T) {
+	p := session()
+	context := new(Context)
+	context.SetMany("aws:TagKeys", []string{"a<b", "c"})
+	s := &Set{
+		Identity: []Source{{ID: "role/app: inline", Version: "v2", Doc: statements(t,
+			`{"Sid":"Tags","Effect":"Deny","Action":"secretsmanager:*","NotResource":"arn:aws:s3:::x","Condition":{"ForAllValues:StringEquals":{"aws:TagKeys":["a<b","c"]},"Null":{"aws:SourceVpc":"true"}}}`)}},
+		Boundary: source(t, "boundary", allowElse),
+		Endpoint: source(t, "e", grantTo(`{"AWS":"444455556666"}`)),
+	}
+	for name, x := range map[string]*Explanation{
+		"explicit": Explain(&Request{Principal: p, Action: getValue, Resource: ownSecret, Context: context}, s),
+		"implicit": Explain(&Request{Principal: p, Action: getValue, Resource: ownSecret, Context: context}, &Set{}),
+		"root":     Explain(&Request{Principal: rootUser(), Action: getValue, Resource: ownSecret}, &Set{}),
+		"veiled":   ExplainToCaller(&Request{Principal: p, Action: getValue, Resource: otherSecret, Context: context}, s, "asked", false),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := json.Marshal(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back Explanation
+			if err := json.Unmarshal(b, &back); err != nil {
+				t.Fatal(err)
+			}
+			if back.String() != x.String() {
+				t.Errorf("before:\n%s\nafter:\n%s", x, &back)
+			}
+			again, err := json.Marshal(&back)
+			if err != nil || !bytes.Equal(b, again) {
+				t.Errorf("%v: %s\n%s", err, b, again)
+			}
+		})
+	}
+	for _, bad := range []string{`{"decision":"maybe","layer":"root user"}`, `{"decision":"allow","layer":"moat"}`, `[]`} {
+		if err := json.Unmarshal([]byte(bad), new(Explanation)); err == nil {
+			t.Errorf("%s is read as an explanation", bad)
+		}
+	}
+}
+
+// Nothing of another account's resource reaches the caller's account but what
+// the denial said: the same text comes out whatever the resource's policy, its
+// name's end, its tags and its facts are.
+func TestExplanationToCallerTellsNothingOfTheOwner(t *testing.T) {
+	const asked = "arn:aws:secretsmanager:us-east-1:444455556666:secret:app/db"
+	identity := []Source{{ID: "user/alice: p", Version: "3", Doc: statements(t,
+		`{"Effect":"Allow","Action":"secretsmanager:*","Resource":"arn:aws:secretsmanager:*:444455556666:secret:${aws:ResourceTag/owner}","Condition":{"StringEquals":{"aws:ResourceTag/owner":"${secretsmanager:SecretId}","aws:SourceIp":"10.0.0.1","secretsmanager:resource/Type":"x"}}}`)}}
+	explain := func(end, tag string, policy *Source) string {
+		c := new(Context)
+		c.Set("aws:SourceIp", "10.9.9.9")
+		c.Set("aws:ResourceTag/owner", tag)
+		c.Set("secretsmanager:SecretId", asked+end)
+		c.Set("secretsmanager:resource/Type", tag)
+		q := &Request{Principal: alice(), Action: getValue, Resource: asked + end, Context: c}
+		s := &Set{Identity: identity, Resource: policy, Endpoint: source(t, "endpoint of others", grantTo(`{"AWS":"*"}`))}
+		if !Veiled(q, s) {
+			t.Error("nothing is veiled")
+		}
+		x := ExplainToCaller(q, s, asked, false)
+		b, err := json.Marshal(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x.String() + string(b)
+	}
+	first := explain("-AbCdEf", "blue", source(t, "their policy", principalStatement("Allow", "Principal", `{"AWS":"arn:aws:iam::444455556666:user/concealed"}`)))
+	if second := explain("-000000", "green", nil); first != second {
+		t.Errorf("differs by what the owner has:\n%s\n%s", first, second)
+	}
+	for _, want := range []string{
+		"resource  " + asked + " (of account 444455556666)", "Not shown:\n  the policy on the resource, which is for account 444455556666",
+		`ask account 444455556666 to add to the resource-based policy a statement like`, `"10.9.9.9"`, "what the request has is not shown",
+		`"Resource":"` + asked + `???????"`,
+	} {
+		if !strings.Contains(first, want) {
+			t.Errorf("no %q in %s", want, first)
+		}
+	}
+	for _, secret := range []string{"AbCdEf", "blue", "concealed", "their policy", "endpoint"} {
+		if strings.Contains(first, secret) {
+			t.Errorf("%q is told: %s", secret, first)
+		}
+	}
+	// An explicit denial there is told, as the error told it, and no more.
+	denied := explain("-AbCdEf", "blue", source(t, "their policy", principalStatement("Deny", "Principal", `"*"`)+","+principalStatement("Deny", "Principal", `{"AWS":"111122223333"}`)))
+	if !strings.Contains(denied, "explicitDeny, with an explicit deny in a resource-based policy") || strings.Contains(denied, "their policy") ||
+		strings.Count(denied, "to remove or narrow the denial") != 2 { // once in the text, once in JSON
+		t.Error(denied)
+	}
+}
+
+// Of an alias the caller does not learn the key behind it.
+func TestExplanationToCallerKeepsToWhatWasAsked(t *testing.T) {
+	const key, alias = "arn:aws:kms:us-east-1:444455556666:key/0000-1111", "arn:aws:kms:us-east-1:444455556666:alias/theirs"
+	x := ExplainToCaller(&Request{Principal: alice(), Action: "kms:Decrypt", Resource: key, Mandatory: true}, &Set{}, alias, false)
+	if text := x.String(); strings.Contains(text, "0000-1111") || !strings.Contains(text, "resource  "+alias) ||
+		!strings.Contains(text, `"Resource":"arn:aws:kms:us-east-1:444455556666:key/*"`) {
+		t.Error(text)
+	}
+}
+
+// Within one account all is told but the policies of those who run the
+// deployment.
+func TestExplanationToCallerWithinTheAccount(t *testing.T) {
+	q := &Request{Principal: alice(), Action: getValue, Resource: ownSecret}
+	s := &Set{Resource: source(t, "own policy", principalStatement("Deny", "Principal", `"*"`))}
+	if Veiled(q, s) {
+		t.Error("veiled without reason")
+	}
+	if full, told := Explain(q, s).String(), ExplainToCaller(q, s, "name", false).String(); full != told {
+		t.Errorf("%s\n%s", full, told)
+	}
+	s = &Set{Identity: []Source{{Doc: allowAll(t)}}, Endpoint: source(t, "others' endpoint", grantTo(`{"AWS":"444455556666"}`))}
+	text := ExplainToCaller(q, s, "name", false).String()
+	if strings.Contains(text, "others' endpoint") || !strings.Contains(text, "ask whoever runs this deployment to add to the VPC endpoint policy a statement like") {
+		t.Error(text)
+	}
+}
+
+// Where the denial gave no reason, as of sts:AssumeRole, the caller does not learn
+// whether there is such a role, nor whom it trusts.
+func TestExplanationToCallerOfABareDenial(t *testing.T) {
+	const role = "arn:aws:iam::444455556666:role/x"
+	trust := func(list string) *Source { s := source(t, "trust", list); s.Kind = KindTrust; return s }
+	for name, identity := range map[string][]Source{"nothing": nil, "all": {{Doc: allowAll(t)}}} {
+		texts := map[string]bool{}
+		for _, resource := range []*Source{
+			nil,
+			trust(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole"}`),
+			trust(`{"Effect":"Deny","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}`),
+		} {
+			x := ExplainToCaller(&Request{Principal: alice(), Action: "sts:AssumeRole", Resource: role, Mandatory: true}, &Set{Identity: identity, Resource: resource}, role, true)
+			texts[x.String()] = true
+		}
+		if len(texts) != 1 {
+			t.Errorf("with %s allowed there are %d texts: %v", name, len(texts), texts)
+		}
 	}
 }

@@ -30,6 +30,12 @@ func (x *Explanation) String() string {
 	for i := range x.Policies {
 		x.Policies[i].write(&b)
 	}
+	for i, text := range x.Withheld {
+		if i == 0 {
+			b.WriteString("\nNot shown:\n")
+		}
+		fmt.Fprintf(&b, "  %s\n", text)
+	}
 	if len(x.Changes) > 0 {
 		b.WriteString("\nTo have it allowed:\n")
 	}
@@ -87,7 +93,10 @@ func (st *StatementTrace) label() string {
 // String writes a condition with both sides.
 func (c ConditionTrace) String() string {
 	got := "the key is missing"
-	if c.Present {
+	switch {
+	case c.Hidden:
+		got = "what the request has is not shown"
+	case c.Present:
 		got = "the request has " + list(c.Got)
 	}
 	return fmt.Sprintf("%s %s %s; %s", show(c.Operator), show(c.Key), list(c.Want), got)

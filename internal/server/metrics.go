@@ -10,7 +10,8 @@ import (
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
-// observe registers the collectors and returns what is told of each call.
+// observe registers the collectors and returns what is told of each call: it
+// counts it, and hands a denied one over to be explained.
 // Labels are limited to service, operation and error code: never a name, a
 // principal or an address.
 func (s *Server) observe() wire.Observer {
@@ -25,9 +26,10 @@ func (s *Server) observe() wire.Observer {
 		Name: "strongroom_refused_total", Help: "Requests refused before their caller was known.",
 	}, []string{"code"})
 	s.metrics.MustRegister(requests, seconds, refused)
-	s.metrics.MustRegister(s.storeCollectors()...)
+	s.metrics.MustRegister(s.collectors()...)
 	return func(c *wire.Call, _ int, took time.Duration) {
 		s.endpoints.Observe(c)
+		s.denials.Observe(c)
 		code := "OK"
 		var e *aws.Error
 		if errors.As(c.Err, &e) {
@@ -44,7 +46,7 @@ func (s *Server) observe() wire.Observer {
 	}
 }
 
-func (s *Server) storeCollectors() []prometheus.Collector {
+func (s *Server) collectors() []prometheus.Collector {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 	}
@@ -56,6 +58,9 @@ func (s *Server) storeCollectors() []prometheus.Collector {
 		counter("strongroom_store_commits_total", "Committed writes.", func() float64 { return float64(s.db.Stats().Commits) }),
 		counter("strongroom_store_batches_total", "Transactions that they shared.", func() float64 { return float64(s.db.Stats().Batches) }),
 		counter("strongroom_store_rollbacks_total", "Writes that were not committed.", func() float64 { return float64(s.db.Stats().Rollbacks) }),
+		counter("strongroom_denials_explained_total", "Denied calls whose explanation was written.", func() float64 { return float64(s.denials.Stats().Written) }),
+		counter("strongroom_denials_dropped_total", "Denied calls whose explanation was dropped: too many came at once.", func() float64 { return float64(s.denials.Stats().Dropped) }),
+		gauge("strongroom_denials_waiting", "Explanations that wait to be written.", func() float64 { return float64(s.denials.Stats().Waiting) }),
 		counter("strongroom_store_retries_total", "Writes that ran again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) }),
 	}
 }

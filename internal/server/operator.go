@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/iam"
 )
 
@@ -135,6 +136,10 @@ func (s *Server) operatorHandler() http.Handler {
 		s.operatorAnswer(w, creds, err)
 	})
 	mux.HandleFunc("POST /v1/root-credentials", s.rootCredentials)
+	mux.HandleFunc("GET /v1/denials/{request}", func(w http.ResponseWriter, r *http.Request) {
+		denials, err := s.Denials(r.Context(), r.PathValue("request"))
+		s.operatorAnswer(w, denials, err)
+	})
 	mux.HandleFunc("GET /v1/audit/heads", func(w http.ResponseWriter, r *http.Request) {
 		heads, err := s.auditHeads(r.Context())
 		s.operatorAnswer(w, heads, err)
@@ -169,6 +174,17 @@ func (s *Server) auditHeads(ctx context.Context) (AuditHeads, error) {
 		out.Heads = append(out.Heads, AuditHead{h.Segment, h.Seq, h.Chain.String(), h.Time, h.Signature})
 	}
 	return out, err
+}
+
+// Denials explains what was denied in a request, in any account; none when
+// nothing is known of it. The id may be that of a call that a service made within
+// the request.
+func (s *Server) Denials(ctx context.Context, requestID string) ([]*denial.Denial, error) {
+	found, err := s.denials.FindAny(ctx, requestID)
+	if found == nil {
+		found = []*denial.Denial{}
+	}
+	return found, err
 }
 
 // Accounts lists the accounts of the deployment.

@@ -22,6 +22,7 @@ import (
 	"github.com/strongroom/strongroom/internal/audit"
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/egress"
 	"github.com/strongroom/strongroom/internal/endpoint"
 	"github.com/strongroom/strongroom/internal/iam"
@@ -63,6 +64,7 @@ type Server struct {
 	db       *store.DB
 	keys     *keyring.Keyring
 	audit    *audit.Log
+	denials  *denial.Log
 	registry *wire.Registry
 	auth     *auth.Service
 	iam      *iam.Service
@@ -137,6 +139,7 @@ func (s *Server) join(account string) {
 	s.metrics = prometheus.NewRegistry()
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
+	s.denials = denial.New(denial.Config{DB: s.db, Log: s.log, Now: s.now, Keep: s.config.Denials.Keep, PerAccount: s.config.Denials.PerAccount})
 	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe()})
 	directory := iam.NewDirectory(s.db, s.keys)
 	q := s.config.Quotas
@@ -151,7 +154,7 @@ func (s *Server) join(account string) {
 			LabelsPerSecret: q.LabelsPerSecret, TagsPerSecret: q.TagsPerSecret},
 	})
 	iam.Register(s.registry, s.iam)
-	sts.Register(s.registry, sts.New(s.auth))
+	sts.Register(s.registry, sts.New(s.auth, s.denials))
 	kms.Register(s.registry, s.kms)
 	secretsmanager.Register(s.registry, s.secrets)
 	l := s.config.Limits
@@ -187,6 +190,10 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "secretsmanager.accesses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.secrets.FlushAccesses(ctx)
 		}},
+		{Name: "denial.flush", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
+			return time.Time{}, s.denials.Flush(ctx)
+		}},
+		{Name: "denial.prune", Every: time.Minute, Run: s.denials.Prune},
 		{Name: "secretsmanager.replication", Every: time.Second, Run: s.secrets.ReplicateDue},
 		{Name: "secretsmanager.purge", Every: 10 * time.Second, Run: s.secrets.PurgeDue},
 		{Name: "kms.purge", Every: 10 * time.Second, Run: func(ctx context.Context) (time.Time, error) {
@@ -201,6 +208,9 @@ func (s *Server) Close(ctx context.Context) error {
 	var errs []error
 	if s.secrets != nil {
 		errs = append(errs, s.secrets.FlushAccesses(ctx))
+	}
+	if s.denials != nil {
+		errs = append(errs, s.denials.Flush(ctx))
 	}
 	if s.kms != nil {
 		s.kms.Close()

@@ -29,7 +29,7 @@ var API = wire.Service{
 		{Name: "AssumeRoleWithSAML"},
 		{Name: "AssumeRoleWithWebIdentity"},
 		{Name: "AssumeRoot"},
-		{Name: "DecodeAuthorizationMessage"},
+		{Name: "DecodeAuthorizationMessage", Built: true, ReadOnly: true, Errors: []string{"InvalidAuthorizationMessageException"}},
 		{Name: "GetAccessKeyInfo"},
 		{Name: "GetCallerIdentity", Built: true, ReadOnly: true, NoAuthorization: true},
 		{Name: "GetDelegatedAccessToken"},
@@ -41,14 +41,32 @@ var API = wire.Service{
 
 // Operations are those of AWS Security Token Service that are built.
 type Operations interface {
+	DecodeAuthorizationMessage(ctx context.Context, in *DecodeAuthorizationMessageInput) (*DecodeAuthorizationMessageOutput, error)
 	GetCallerIdentity(ctx context.Context, in *GetCallerIdentityInput) (*GetCallerIdentityOutput, error)
 }
 
 // Register adds the service to g, performed by o.
 func Register(g *wire.Registry, o Operations) {
 	g.Register(&API,
+		wire.Op("DecodeAuthorizationMessage", o.DecodeAuthorizationMessage),
 		wire.Op("GetCallerIdentity", o.GetCallerIdentity),
 	)
+}
+
+// DecodeAuthorizationMessageInput is the input of DecodeAuthorizationMessage.
+type DecodeAuthorizationMessageInput struct {
+	EncodedMessage *string `json:"EncodedMessage,omitzero"`
+}
+
+// DecodeAuthorizationMessageOutput is the output of DecodeAuthorizationMessage.
+type DecodeAuthorizationMessageOutput struct {
+	DecodedMessage *string `json:"DecodedMessage,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *DecodeAuthorizationMessageInput) Validate(v *wire.Validation) {
+	v.Required(nil, "encodedMessage", x.EncodedMessage == nil)
+	v.String(nil, "encodedMessage", x.EncodedMessage, ruleEncodedMessageType)
 }
 
 // GetCallerIdentityInput is the input of GetCallerIdentity.
@@ -63,6 +81,15 @@ type GetCallerIdentityOutput struct {
 
 // Validate checks x against the model's constraints.
 func (*GetCallerIdentityInput) Validate(*wire.Validation) {}
+
+var (
+	ruleEncodedMessageType = &wire.Rule{Min: new(int64(1)), Max: new(int64(10240))}
+)
+
+// ErrInvalidAuthorizationMessage makes error InvalidAuthorizationMessageException, HTTP status 400.
+func ErrInvalidAuthorizationMessage(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "InvalidAuthorizationMessageException", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
 
 // ErrValidation makes error ValidationError, HTTP status 400, for a rule that the model does
 // not know. Like the model's own rules it is about the request alone.

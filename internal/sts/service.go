@@ -4,14 +4,18 @@ import (
 	"context"
 
 	"github.com/strongroom/strongroom/internal/auth"
+	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // Service answers the operations of STS.
-type Service struct{ auth *auth.Service }
+type Service struct {
+	auth    *auth.Service
+	denials *denial.Log
+}
 
 // New makes the service.
-func New(a *auth.Service) *Service { return &Service{auth: a} }
+func New(a *auth.Service, d *denial.Log) *Service { return &Service{auth: a, denials: d} }
 
 // GetCallerIdentity needs no permission and cannot be denied (spec iam-sts.md
 // 4), but the caller's key must still be good.

@@ -125,6 +125,19 @@ func (c *Call) Decide(d Decision) { c.Decisions = append(c.Decisions, d) }
 // Touch adds a resource to the call's record.
 func (c *Call) Touch(r Resource) { c.Resources = append(c.Resources, r) }
 
+// Facts returns a copy of the call, and of those it was made by, that may be kept
+// after they have ended: with all that was known before they began, and without
+// input, answer and what was noted meanwhile.
+func (c *Call) Facts() *Call {
+	kept := *c
+	kept.Input, kept.ResponseElements, kept.Extra = nil, nil, nil
+	kept.Resources, kept.Decisions, kept.Err = nil, nil, nil
+	if c.Parent != nil {
+		kept.Parent = c.Parent.Facts()
+	}
+	return &kept
+}
+
 // Info returns what the model says of the operation; nil for a service event.
 func (c *Call) Info() *OperationInfo { return c.info }
 

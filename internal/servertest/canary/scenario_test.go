@@ -3,6 +3,8 @@ package canary_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/strongroom/strongroom/internal/servertest"
@@ -17,6 +19,37 @@ func (w *world) scenario() {
 	w.replicationScenario()
 	w.brokenKeyScenario()
 	w.ok(stsService, "GetCallerIdentity", nil)
+	w.denialScenario()
+}
+
+var requestID = regexp.MustCompile(`(?i)x-amzn-requestid:\[?([0-9a-f-]{36})`)
+
+// denialScenario asks why each call was denied that brought a value and had no
+// permission: the answers are searched as all are, and in the database their text
+// is compressed.
+func (w *world) denialScenario() {
+	w.Helper()
+	asked := 0
+	for _, a := range w.answers {
+		if a.success || !strings.Contains(string(a.bytes), "is not authorized to perform") {
+			continue
+		}
+		id := requestID.FindStringSubmatch(string(a.bytes))
+		if id == nil {
+			w.Fatalf("no request id in %s", a.bytes)
+		}
+		members := m{"EncodedMessage": id[1]}
+		if asked++; asked == 1 {
+			w.ok(stsService, "DecodeAuthorizationMessage", members)
+			continue
+		}
+		if status, got := w.send(w.request(stsService, "DecodeAuthorizationMessage", w.encode(stsService, "DecodeAuthorizationMessage", members))); status != http.StatusOK {
+			w.Errorf("the denial of %s is not explained: %s", a.operation, got)
+		}
+	}
+	if asked < 50 {
+		w.Errorf("%d denials were explained", asked)
+	}
 }
 
 func (w *world) iamScenario() {
