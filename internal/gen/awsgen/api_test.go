@@ -56,7 +56,7 @@ func (secrets) TagResource(ctx context.Context, _ *secretsmanager.TagResourceInp
 	return &secretsmanager.TagResourceOutput{}, nil
 }
 
-type caller struct{}
+type caller struct{ sts.Operations }
 
 func (caller) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	p := wire.CallFrom(ctx).Principal
