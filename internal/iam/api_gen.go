@@ -31,8 +31,8 @@ var API = wire.Service{
 		{Name: "AddUserToGroup"},
 		{Name: "AssociateDelegationRequest"},
 		{Name: "AttachGroupPolicy"},
-		{Name: "AttachRolePolicy"},
-		{Name: "AttachUserPolicy"},
+		{Name: "AttachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
+		{Name: "AttachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "ChangePassword"},
 		{Name: "CreateAccessKey", Built: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateAccountAlias"},
@@ -41,9 +41,9 @@ var API = wire.Service{
 		{Name: "CreateInstanceProfile"},
 		{Name: "CreateLoginProfile"},
 		{Name: "CreateOpenIDConnectProvider"},
-		{Name: "CreatePolicy"},
+		{Name: "CreatePolicy", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreatePolicyVersion"},
-		{Name: "CreateRole"},
+		{Name: "CreateRole", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreateSAMLProvider"},
 		{Name: "CreateServiceLinkedRole"},
 		{Name: "CreateServiceSpecificCredential"},
@@ -58,11 +58,11 @@ var API = wire.Service{
 		{Name: "DeleteInstanceProfile"},
 		{Name: "DeleteLoginProfile"},
 		{Name: "DeleteOpenIDConnectProvider"},
-		{Name: "DeletePolicy"},
+		{Name: "DeletePolicy", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeletePolicyVersion"},
-		{Name: "DeleteRole"},
+		{Name: "DeleteRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DeleteRolePermissionsBoundary"},
-		{Name: "DeleteRolePolicy"},
+		{Name: "DeleteRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DeleteSAMLProvider"},
 		{Name: "DeleteSSHPublicKey"},
 		{Name: "DeleteServerCertificate"},
@@ -74,8 +74,8 @@ var API = wire.Service{
 		{Name: "DeleteUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteVirtualMFADevice"},
 		{Name: "DetachGroupPolicy"},
-		{Name: "DetachRolePolicy"},
-		{Name: "DetachUserPolicy"},
+		{Name: "DetachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
+		{Name: "DetachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DisableOrganizationsRootCredentialsManagement"},
 		{Name: "DisableOrganizationsRootSessions"},
 		{Name: "DisableOutboundWebIdentityFederation"},
@@ -103,10 +103,10 @@ var API = wire.Service{
 		{Name: "GetOpenIDConnectProvider"},
 		{Name: "GetOrganizationsAccessReport"},
 		{Name: "GetOutboundWebIdentityFederationInfo"},
-		{Name: "GetPolicy"},
+		{Name: "GetPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetPolicyVersion"},
-		{Name: "GetRole"},
-		{Name: "GetRolePolicy"},
+		{Name: "GetRole", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
+		{Name: "GetRolePolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetSAMLProvider"},
 		{Name: "GetSSHPublicKey"},
 		{Name: "GetServerCertificate"},
@@ -118,8 +118,8 @@ var API = wire.Service{
 		{Name: "ListAccessKeys", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAccountAliases"},
 		{Name: "ListAttachedGroupPolicies"},
-		{Name: "ListAttachedRolePolicies"},
-		{Name: "ListAttachedUserPolicies"},
+		{Name: "ListAttachedRolePolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "ListAttachedUserPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListDelegationRequests"},
 		{Name: "ListEntitiesForPolicy"},
 		{Name: "ListGroupPolicies"},
@@ -137,9 +137,9 @@ var API = wire.Service{
 		{Name: "ListPoliciesGrantingServiceAccess"},
 		{Name: "ListPolicyTags"},
 		{Name: "ListPolicyVersions"},
-		{Name: "ListRolePolicies"},
-		{Name: "ListRoleTags"},
-		{Name: "ListRoles"},
+		{Name: "ListRolePolicies", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
+		{Name: "ListRoleTags", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
+		{Name: "ListRoles", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListSAMLProviderTags"},
 		{Name: "ListSAMLProviders"},
 		{Name: "ListSSHPublicKeys"},
@@ -153,7 +153,7 @@ var API = wire.Service{
 		{Name: "ListVirtualMFADevices"},
 		{Name: "PutGroupPolicy"},
 		{Name: "PutRolePermissionsBoundary"},
-		{Name: "PutRolePolicy"},
+		{Name: "PutRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "PutUserPermissionsBoundary"},
 		{Name: "PutUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "RejectDelegationRequest"},
@@ -171,7 +171,7 @@ var API = wire.Service{
 		{Name: "TagMFADevice"},
 		{Name: "TagOpenIDConnectProvider"},
 		{Name: "TagPolicy"},
-		{Name: "TagRole"},
+		{Name: "TagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "TagSAMLProvider"},
 		{Name: "TagServerCertificate"},
 		{Name: "TagUser"},
@@ -179,19 +179,19 @@ var API = wire.Service{
 		{Name: "UntagMFADevice"},
 		{Name: "UntagOpenIDConnectProvider"},
 		{Name: "UntagPolicy"},
-		{Name: "UntagRole"},
+		{Name: "UntagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UntagSAMLProvider"},
 		{Name: "UntagServerCertificate"},
 		{Name: "UntagUser"},
 		{Name: "UpdateAccessKey", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateAccountPasswordPolicy"},
-		{Name: "UpdateAssumeRolePolicy"},
+		{Name: "UpdateAssumeRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateDelegationRequest"},
 		{Name: "UpdateGroup"},
 		{Name: "UpdateLoginProfile"},
 		{Name: "UpdateOpenIDConnectProviderThumbprint"},
-		{Name: "UpdateRole"},
-		{Name: "UpdateRoleDescription"},
+		{Name: "UpdateRole", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
+		{Name: "UpdateRoleDescription", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateSAMLProvider"},
 		{Name: "UpdateSSHPublicKey"},
 		{Name: "UpdateServerCertificate"},
@@ -206,36 +206,116 @@ var API = wire.Service{
 
 // Operations are those of AWS Identity and Access Management that are built.
 type Operations interface {
+	AttachRolePolicy(ctx context.Context, in *AttachRolePolicyInput) (*AttachRolePolicyOutput, error)
+	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
+	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
+	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
 	CreateUser(ctx context.Context, in *CreateUserInput) (*CreateUserOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
+	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
+	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
+	DeleteRolePolicy(ctx context.Context, in *DeleteRolePolicyInput) (*DeleteRolePolicyOutput, error)
 	DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteUserOutput, error)
 	DeleteUserPolicy(ctx context.Context, in *DeleteUserPolicyInput) (*DeleteUserPolicyOutput, error)
+	DetachRolePolicy(ctx context.Context, in *DetachRolePolicyInput) (*DetachRolePolicyOutput, error)
+	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
+	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
+	GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput, error)
+	GetRolePolicy(ctx context.Context, in *GetRolePolicyInput) (*GetRolePolicyOutput, error)
 	GetUser(ctx context.Context, in *GetUserInput) (*GetUserOutput, error)
 	GetUserPolicy(ctx context.Context, in *GetUserPolicyInput) (*GetUserPolicyOutput, error)
 	ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (*ListAccessKeysOutput, error)
+	ListAttachedRolePolicies(ctx context.Context, in *ListAttachedRolePoliciesInput) (*ListAttachedRolePoliciesOutput, error)
+	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
+	ListRolePolicies(ctx context.Context, in *ListRolePoliciesInput) (*ListRolePoliciesOutput, error)
+	ListRoleTags(ctx context.Context, in *ListRoleTagsInput) (*ListRoleTagsOutput, error)
+	ListRoles(ctx context.Context, in *ListRolesInput) (*ListRolesOutput, error)
 	ListUserPolicies(ctx context.Context, in *ListUserPoliciesInput) (*ListUserPoliciesOutput, error)
 	ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsersOutput, error)
+	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
+	TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error)
+	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
+	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
+	UpdateRole(ctx context.Context, in *UpdateRoleInput) (*UpdateRoleOutput, error)
+	UpdateRoleDescription(ctx context.Context, in *UpdateRoleDescriptionInput) (*UpdateRoleDescriptionOutput, error)
 }
 
 // Register adds the service to g, performed by o.
 func Register(g *wire.Registry, o Operations) {
 	g.Register(&API,
+		wire.Op("AttachRolePolicy", o.AttachRolePolicy),
+		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
+		wire.Op("CreatePolicy", o.CreatePolicy),
+		wire.Op("CreateRole", o.CreateRole),
 		wire.Op("CreateUser", o.CreateUser),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
+		wire.Op("DeletePolicy", o.DeletePolicy),
+		wire.Op("DeleteRole", o.DeleteRole),
+		wire.Op("DeleteRolePolicy", o.DeleteRolePolicy),
 		wire.Op("DeleteUser", o.DeleteUser),
 		wire.Op("DeleteUserPolicy", o.DeleteUserPolicy),
+		wire.Op("DetachRolePolicy", o.DetachRolePolicy),
+		wire.Op("DetachUserPolicy", o.DetachUserPolicy),
+		wire.Op("GetPolicy", o.GetPolicy),
+		wire.Op("GetRole", o.GetRole),
+		wire.Op("GetRolePolicy", o.GetRolePolicy),
 		wire.Op("GetUser", o.GetUser),
 		wire.Op("GetUserPolicy", o.GetUserPolicy),
 		wire.Op("ListAccessKeys", o.ListAccessKeys),
+		wire.Op("ListAttachedRolePolicies", o.ListAttachedRolePolicies),
+		wire.Op("ListAttachedUserPolicies", o.ListAttachedUserPolicies),
+		wire.Op("ListRolePolicies", o.ListRolePolicies),
+		wire.Op("ListRoleTags", o.ListRoleTags),
+		wire.Op("ListRoles", o.ListRoles),
 		wire.Op("ListUserPolicies", o.ListUserPolicies),
 		wire.Op("ListUsers", o.ListUsers),
+		wire.Op("PutRolePolicy", o.PutRolePolicy),
 		wire.Op("PutUserPolicy", o.PutUserPolicy),
+		wire.Op("TagRole", o.TagRole),
+		wire.Op("UntagRole", o.UntagRole),
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
+		wire.Op("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy),
+		wire.Op("UpdateRole", o.UpdateRole),
+		wire.Op("UpdateRoleDescription", o.UpdateRoleDescription),
 	)
+}
+
+// AttachRolePolicyInput is the input of AttachRolePolicy.
+type AttachRolePolicyInput struct {
+	RoleName  *string `json:"RoleName,omitzero"`
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// AttachRolePolicyOutput is the output of AttachRolePolicy.
+type AttachRolePolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *AttachRolePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
+// AttachUserPolicyInput is the input of AttachUserPolicy.
+type AttachUserPolicyInput struct {
+	UserName  *string `json:"UserName,omitzero"`
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// AttachUserPolicyOutput is the output of AttachUserPolicy.
+type AttachUserPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *AttachUserPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 }
 
 // CreateAccessKeyInput is the input of CreateAccessKey.
@@ -254,6 +334,66 @@ func (CreateAccessKeyOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "Cr
 // Validate checks x against the model's constraints.
 func (x *CreateAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+}
+
+// CreatePolicyInput is the input of CreatePolicy.
+type CreatePolicyInput struct {
+	PolicyName     *string `json:"PolicyName,omitzero"`
+	Path           *string `json:"Path,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+	Description    *string `json:"Description,omitzero"`
+	Tags           []Tag   `json:"Tags,omitzero"`
+}
+
+// CreatePolicyOutput is the output of CreatePolicy.
+type CreatePolicyOutput struct {
+	Policy *Policy `json:"Policy,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreatePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+	v.String(nil, "path", x.Path, rulePolicyPathType)
+	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
+	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
+	v.String(nil, "description", x.Description, rulePolicyDescriptionType)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
+// CreateRoleInput is the input of CreateRole.
+type CreateRoleInput struct {
+	Path                     *string `json:"Path,omitzero"`
+	RoleName                 *string `json:"RoleName,omitzero"`
+	AssumeRolePolicyDocument *string `json:"AssumeRolePolicyDocument,omitzero"`
+	Description              *string `json:"Description,omitzero"`
+	MaxSessionDuration       *int32  `json:"MaxSessionDuration,omitzero"`
+	PermissionsBoundary      *string `json:"PermissionsBoundary,omitzero"`
+	Tags                     []Tag   `json:"Tags,omitzero"`
+}
+
+// CreateRoleOutput is the output of CreateRole.
+type CreateRoleOutput struct {
+	Role *Role `json:"Role,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreateRoleInput) Validate(v *wire.Validation) {
+	v.String(nil, "path", x.Path, rulePathType)
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "assumeRolePolicyDocument", x.AssumeRolePolicyDocument == nil)
+	v.String(nil, "assumeRolePolicyDocument", x.AssumeRolePolicyDocument, rulePolicyDocumentType)
+	v.String(nil, "description", x.Description, ruleRoleDescriptionType)
+	v.Int32(nil, "maxSessionDuration", x.MaxSessionDuration, ruleRoleMaxSessionDurationType)
+	v.String(nil, "permissionsBoundary", x.PermissionsBoundary, ruleArnType)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
 }
 
 // CreateUserInput is the input of CreateUser.
@@ -297,6 +437,51 @@ func (x *DeleteAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
 }
 
+// DeletePolicyInput is the input of DeletePolicy.
+type DeletePolicyInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// DeletePolicyOutput is the output of DeletePolicy.
+type DeletePolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeletePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
+// DeleteRoleInput is the input of DeleteRole.
+type DeleteRoleInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+}
+
+// DeleteRoleOutput is the output of DeleteRole.
+type DeleteRoleOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+}
+
+// DeleteRolePolicyInput is the input of DeleteRolePolicy.
+type DeleteRolePolicyInput struct {
+	RoleName   *string `json:"RoleName,omitzero"`
+	PolicyName *string `json:"PolicyName,omitzero"`
+}
+
+// DeleteRolePolicyOutput is the output of DeleteRolePolicy.
+type DeleteRolePolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteRolePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+}
+
 // DeleteUserInput is the input of DeleteUser.
 type DeleteUserInput struct {
 	UserName *string `json:"UserName,omitzero"`
@@ -324,6 +509,93 @@ type DeleteUserPolicyOutput struct{}
 func (x *DeleteUserPolicyInput) Validate(v *wire.Validation) {
 	v.Required(nil, "userName", x.UserName == nil)
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+}
+
+// DetachRolePolicyInput is the input of DetachRolePolicy.
+type DetachRolePolicyInput struct {
+	RoleName  *string `json:"RoleName,omitzero"`
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// DetachRolePolicyOutput is the output of DetachRolePolicy.
+type DetachRolePolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DetachRolePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
+// DetachUserPolicyInput is the input of DetachUserPolicy.
+type DetachUserPolicyInput struct {
+	UserName  *string `json:"UserName,omitzero"`
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// DetachUserPolicyOutput is the output of DetachUserPolicy.
+type DetachUserPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DetachUserPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
+// GetPolicyInput is the input of GetPolicy.
+type GetPolicyInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// GetPolicyOutput is the output of GetPolicy.
+type GetPolicyOutput struct {
+	Policy *Policy `json:"Policy,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
+// GetRoleInput is the input of GetRole.
+type GetRoleInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+}
+
+// GetRoleOutput is the output of GetRole.
+type GetRoleOutput struct {
+	Role *Role `json:"Role,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+}
+
+// GetRolePolicyInput is the input of GetRolePolicy.
+type GetRolePolicyInput struct {
+	RoleName   *string `json:"RoleName,omitzero"`
+	PolicyName *string `json:"PolicyName,omitzero"`
+}
+
+// GetRolePolicyOutput is the output of GetRolePolicy.
+type GetRolePolicyOutput struct {
+	RoleName       *string `json:"RoleName,omitzero"`
+	PolicyName     *string `json:"PolicyName,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetRolePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
 	v.Required(nil, "policyName", x.PolicyName == nil)
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
 }
@@ -385,6 +657,119 @@ func (x *ListAccessKeysInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// ListAttachedRolePoliciesInput is the input of ListAttachedRolePolicies.
+type ListAttachedRolePoliciesInput struct {
+	RoleName   *string `json:"RoleName,omitzero"`
+	PathPrefix *string `json:"PathPrefix,omitzero"`
+	Marker     *string `json:"Marker,omitzero"`
+	MaxItems   *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListAttachedRolePoliciesOutput is the output of ListAttachedRolePolicies.
+type ListAttachedRolePoliciesOutput struct {
+	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies,omitzero"`
+	IsTruncated      *bool            `json:"IsTruncated,omitzero"`
+	Marker           *string          `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListAttachedRolePoliciesInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePolicyPathType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListAttachedUserPoliciesInput is the input of ListAttachedUserPolicies.
+type ListAttachedUserPoliciesInput struct {
+	UserName   *string `json:"UserName,omitzero"`
+	PathPrefix *string `json:"PathPrefix,omitzero"`
+	Marker     *string `json:"Marker,omitzero"`
+	MaxItems   *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListAttachedUserPoliciesOutput is the output of ListAttachedUserPolicies.
+type ListAttachedUserPoliciesOutput struct {
+	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies,omitzero"`
+	IsTruncated      *bool            `json:"IsTruncated,omitzero"`
+	Marker           *string          `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListAttachedUserPoliciesInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePolicyPathType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListRolePoliciesInput is the input of ListRolePolicies.
+type ListRolePoliciesInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+	Marker   *string `json:"Marker,omitzero"`
+	MaxItems *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListRolePoliciesOutput is the output of ListRolePolicies.
+type ListRolePoliciesOutput struct {
+	PolicyNames []string `json:"PolicyNames,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      *string  `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListRolePoliciesInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListRoleTagsInput is the input of ListRoleTags.
+type ListRoleTagsInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+	Marker   *string `json:"Marker,omitzero"`
+	MaxItems *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListRoleTagsOutput is the output of ListRoleTags.
+type ListRoleTagsOutput struct {
+	Tags        []Tag   `json:"Tags,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListRoleTagsInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListRolesInput is the input of ListRoles.
+type ListRolesInput struct {
+	PathPrefix *string `json:"PathPrefix,omitzero"`
+	Marker     *string `json:"Marker,omitzero"`
+	MaxItems   *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListRolesOutput is the output of ListRoles.
+type ListRolesOutput struct {
+	Roles       []Role  `json:"Roles,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListRolesInput) Validate(v *wire.Validation) {
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePathPrefixType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
 // ListUserPoliciesInput is the input of ListUserPolicies.
 type ListUserPoliciesInput struct {
 	UserName *string `json:"UserName,omitzero"`
@@ -428,6 +813,26 @@ func (x *ListUsersInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// PutRolePolicyInput is the input of PutRolePolicy.
+type PutRolePolicyInput struct {
+	RoleName       *string `json:"RoleName,omitzero"`
+	PolicyName     *string `json:"PolicyName,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+}
+
+// PutRolePolicyOutput is the output of PutRolePolicy.
+type PutRolePolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *PutRolePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
+	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
+}
+
 // PutUserPolicyInput is the input of PutUserPolicy.
 type PutUserPolicyInput struct {
 	UserName       *string `json:"UserName,omitzero"`
@@ -448,6 +853,46 @@ func (x *PutUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
+// TagRoleInput is the input of TagRole.
+type TagRoleInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+	Tags     []Tag   `json:"Tags,omitzero"`
+}
+
+// TagRoleOutput is the output of TagRole.
+type TagRoleOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *TagRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "tags", x.Tags == nil)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
+// UntagRoleInput is the input of UntagRole.
+type UntagRoleInput struct {
+	RoleName *string  `json:"RoleName,omitzero"`
+	TagKeys  []string `json:"TagKeys,omitzero"`
+}
+
+// UntagRoleOutput is the output of UntagRole.
+type UntagRoleOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UntagRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "tagKeys", x.TagKeys == nil)
+	wire.List(v, nil, "tagKeys", x.TagKeys, ruleTagKeyListType)
+	for i := range x.TagKeys {
+		v.String(&wire.Path{Name: "tagKeys", Index: i + 1}, "", &x.TagKeys[i], ruleTagKeyType)
+	}
+}
+
 // UpdateAccessKeyInput is the input of UpdateAccessKey.
 type UpdateAccessKeyInput struct {
 	UserName    *string `json:"UserName,omitzero"`
@@ -465,6 +910,60 @@ func (x *UpdateAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
 	v.Required(nil, "status", x.Status == nil)
 	v.String(nil, "status", x.Status, ruleStatusType)
+}
+
+// UpdateAssumeRolePolicyInput is the input of UpdateAssumeRolePolicy.
+type UpdateAssumeRolePolicyInput struct {
+	RoleName       *string `json:"RoleName,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+}
+
+// UpdateAssumeRolePolicyOutput is the output of UpdateAssumeRolePolicy.
+type UpdateAssumeRolePolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateAssumeRolePolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
+	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
+}
+
+// UpdateRoleInput is the input of UpdateRole.
+type UpdateRoleInput struct {
+	RoleName           *string `json:"RoleName,omitzero"`
+	Description        *string `json:"Description,omitzero"`
+	MaxSessionDuration *int32  `json:"MaxSessionDuration,omitzero"`
+}
+
+// UpdateRoleOutput is the output of UpdateRole.
+type UpdateRoleOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.String(nil, "description", x.Description, ruleRoleDescriptionType)
+	v.Int32(nil, "maxSessionDuration", x.MaxSessionDuration, ruleRoleMaxSessionDurationType)
+}
+
+// UpdateRoleDescriptionInput is the input of UpdateRoleDescription.
+type UpdateRoleDescriptionInput struct {
+	RoleName    *string `json:"RoleName,omitzero"`
+	Description *string `json:"Description,omitzero"`
+}
+
+// UpdateRoleDescriptionOutput is the output of UpdateRoleDescription.
+type UpdateRoleDescriptionOutput struct {
+	Role *Role `json:"Role,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateRoleDescriptionInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "description", x.Description == nil)
+	v.String(nil, "description", x.Description, ruleRoleDescriptionType)
 }
 
 // AccessKey is a structure of the API.
@@ -491,6 +990,49 @@ type AccessKeyMetadata struct {
 type AttachedPermissionsBoundary struct {
 	PermissionsBoundaryType *string `json:"PermissionsBoundaryType,omitzero"`
 	PermissionsBoundaryArn  *string `json:"PermissionsBoundaryArn,omitzero"`
+}
+
+// AttachedPolicy is a structure of the API.
+type AttachedPolicy struct {
+	PolicyName *string `json:"PolicyName,omitzero"`
+	PolicyArn  *string `json:"PolicyArn,omitzero"`
+}
+
+// Policy is a structure of the API.
+type Policy struct {
+	PolicyName                    *string   `json:"PolicyName,omitzero"`
+	PolicyId                      *string   `json:"PolicyId,omitzero"`
+	Arn                           *string   `json:"Arn,omitzero"`
+	Path                          *string   `json:"Path,omitzero"`
+	DefaultVersionId              *string   `json:"DefaultVersionId,omitzero"`
+	AttachmentCount               *int32    `json:"AttachmentCount,omitzero"`
+	PermissionsBoundaryUsageCount *int32    `json:"PermissionsBoundaryUsageCount,omitzero"`
+	IsAttachable                  *bool     `json:"IsAttachable,omitzero"`
+	Description                   *string   `json:"Description,omitzero"`
+	CreateDate                    *aws.Time `json:"CreateDate,omitzero"`
+	UpdateDate                    *aws.Time `json:"UpdateDate,omitzero"`
+	Tags                          []Tag     `json:"Tags,omitzero"`
+}
+
+// Role is a structure of the API.
+type Role struct {
+	Path                     *string                      `json:"Path,omitzero"`
+	RoleName                 *string                      `json:"RoleName,omitzero"`
+	RoleId                   *string                      `json:"RoleId,omitzero"`
+	Arn                      *string                      `json:"Arn,omitzero"`
+	CreateDate               *aws.Time                    `json:"CreateDate,omitzero"`
+	AssumeRolePolicyDocument *string                      `json:"AssumeRolePolicyDocument,omitzero"`
+	Description              *string                      `json:"Description,omitzero"`
+	MaxSessionDuration       *int32                       `json:"MaxSessionDuration,omitzero"`
+	PermissionsBoundary      *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                     []Tag                        `json:"Tags,omitzero"`
+	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed,omitzero"`
+}
+
+// RoleLastUsed is a structure of the API.
+type RoleLastUsed struct {
+	LastUsedDate *aws.Time `json:"LastUsedDate,omitzero"`
+	Region       *string   `json:"Region,omitzero"`
 }
 
 // Tag is a structure of the API.
@@ -531,20 +1073,26 @@ const (
 )
 
 var (
-	ruleAccessKeyIdType      = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
-	ruleArnType              = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
-	ruleExistingUserNameType = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	ruleMarkerType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
-	ruleMaxItemsType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
-	rulePathPrefixType       = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`\u002F[\u0021-\u007F]*`, `\x{2F}[\x{21}-\x{7F}]*`)}
-	rulePathType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`(\u002F)|(\u002F[\u0021-\u007E]+\u002F)`, `(\x{2F})|(\x{2F}[\x{21}-\x{7E}]+\x{2F})`)}
-	rulePolicyDocumentType   = &wire.Rule{Min: new(int64(1)), Max: new(int64(131072)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
-	rulePolicyNameType       = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	ruleStatusType           = &wire.Rule{Enum: []string{"Active", "Inactive", "Expired"}}
-	ruleTagKeyType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]+`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`)}
-	ruleTagListType          = &wire.Rule{Max: new(int64(50))}
-	ruleTagValueType         = &wire.Rule{Max: new(int64(256)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
-	ruleUserNameType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleAccessKeyIdType            = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
+	ruleArnType                    = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
+	ruleExistingUserNameType       = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleMarkerType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
+	ruleMaxItemsType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
+	rulePathPrefixType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`\u002F[\u0021-\u007F]*`, `\x{2F}[\x{21}-\x{7F}]*`)}
+	rulePathType                   = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`(\u002F)|(\u002F[\u0021-\u007E]+\u002F)`, `(\x{2F})|(\x{2F}[\x{21}-\x{7E}]+\x{2F})`)}
+	rulePolicyDescriptionType      = &wire.Rule{Max: new(int64(1000))}
+	rulePolicyDocumentType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(131072)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
+	rulePolicyNameType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	rulePolicyPathType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`((/[A-Za-z0-9\.,\+@=_-]+)*)/`, `((/[A-Za-z0-9\.,\+@=_-]+)*)/`)}
+	ruleRoleDescriptionType        = &wire.Rule{Max: new(int64(1000)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*`, `[\x{9}\x{A}\x{D}\x{20}-\x{7E}\x{A1}-\x{FF}]*`)}
+	ruleRoleMaxSessionDurationType = &wire.Rule{Min: new(int64(3600)), Max: new(int64(43200))}
+	ruleRoleNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleStatusType                 = &wire.Rule{Enum: []string{"Active", "Inactive", "Expired"}}
+	ruleTagKeyListType             = &wire.Rule{Max: new(int64(50))}
+	ruleTagKeyType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]+`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`)}
+	ruleTagListType                = &wire.Rule{Max: new(int64(50))}
+	ruleTagValueType               = &wire.Rule{Max: new(int64(256)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
+	ruleUserNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 )
 
 // ErrConcurrentModification makes error ConcurrentModification, HTTP status 409.
@@ -582,9 +1130,19 @@ func ErrNoSuchEntity(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "NoSuchEntity", Status: 404, Message: fmt.Sprintf(format, args...)}
 }
 
+// ErrPolicyNotAttachable makes error PolicyNotAttachable, HTTP status 400.
+func ErrPolicyNotAttachable(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "PolicyNotAttachable", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
 // ErrServiceFailure makes error ServiceFailure, HTTP status 500.
 func ErrServiceFailure(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "ServiceFailure", Status: 500, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrUnmodifiableEntity makes error UnmodifiableEntity, HTTP status 400.
+func ErrUnmodifiableEntity(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "UnmodifiableEntity", Status: 400, Message: fmt.Sprintf(format, args...)}
 }
 
 // ErrValidation makes error ValidationError, HTTP status 400, for a rule that the model does

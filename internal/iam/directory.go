@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -94,6 +96,34 @@ func (d *Directory) Entity(ctx context.Context, account, uniqueID string) (*auth
 		return nil, fmt.Errorf("load %s: %w", uniqueID, err)
 	}
 	return d.identity(&e)
+}
+
+// Role returns the role that an ARN names, as it is now, or auth.ErrUnknownKey.
+// It is one statement; the compiled trust policy is kept by its text.
+func (d *Directory) Role(ctx context.Context, arn string) (*auth.Role, error) {
+	account, kind, name, ok := entityOfARN(arn)
+	if !ok || kind != roleKind {
+		return nil, auth.ErrUnknownKey
+	}
+	var r role
+	err := d.db.Read(ctx, func(tx store.Tx) (err error) {
+		r, err = getRole(tx, account, name)
+		return err
+	})
+	if errors.Is(err, store.ErrNoRows) || err == nil && r.arn() != arn {
+		return nil, auth.ErrUnknownKey
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load role: %w", err)
+	}
+	trust, err := d.source(&boundPolicy{arn + "/trust-policy", strconv.FormatInt(r.TrustVersion, 10), r.Trust})
+	if err != nil {
+		return nil, err
+	}
+	trust.Kind = policy.KindTrust
+	return &auth.Role{
+		Account: r.Account, ID: r.ID, Name: r.Name, ARN: arn, Trust: &trust, MaxSession: time.Duration(r.MaxSession) * time.Second, Tags: r.Tags,
+	}, nil
 }
 
 // ManagedPolicy returns one version of a managed policy ("" = the one in force)
@@ -301,33 +331,62 @@ func (d *Directory) sessionIssuerExists(ctx context.Context, a aws.ARN) (bool, e
 // PrincipalID returns the unique id of the user or role that arn names, by which
 // policies are stored: "" when there is none.
 func (d *Directory) PrincipalID(ctx context.Context, arn string) (id string, err error) {
-	a, err := aws.ParseARN(arn)
-	kind, rest, _ := strings.Cut(a.Resource, "/")
-	name := rest[strings.LastIndexByte(rest, '/')+1:]
-	if err != nil || a.Partition != aws.Partition || a.Service != "iam" || a.Region != "" || !aws.ValidAccountID(a.Account) ||
-		!validName(name, maxUserName) {
-		// A policy may say anything here, NUL characters included.
-		return "", nil
+	account, kind, name, ok := entityOfARN(arn)
+	if !ok || kind == groupKind {
+		return "", nil // a group is never a principal
 	}
-	found := ""
-	err = d.db.Read(ctx, func(tx store.Tx) error {
-		switch kind {
-		case "user":
-			u, err := getUser(tx, a.Account, name)
-			id, found = u.ID, u.arn()
-			return err
-		case "role":
-			r, err := getRole(tx, a.Account, name)
-			id, found = r.ID, r.arn()
-			return err
-		}
-		return store.ErrNoRows
+	var h holder
+	err = d.db.Read(ctx, func(tx store.Tx) (err error) {
+		h, err = findHolder(tx, kind, account, name)
+		return err
 	})
 	// Principal ARNs compare with case and path (iam-policy-evaluation.md 4).
-	if errors.Is(err, store.ErrNoRows) || err == nil && found != arn {
+	if errors.Is(err, store.ErrNoRows) || err == nil && h.arn() != arn {
 		return "", nil
 	}
-	return id, err
+	return h.id, err
+}
+
+// entityOfARN reads the ARN of a user, group or role. A policy may say anything
+// in the place of one, NUL characters included.
+func entityOfARN(arn string) (account string, k kind, name string, ok bool) {
+	a, err := aws.ParseARN(arn)
+	word, rest, _ := strings.Cut(a.Resource, "/")
+	name = rest[strings.LastIndexByte(rest, '/')+1:]
+	k = kind(word)
+	if err != nil || a.Partition != aws.Partition || a.Service != "iam" || a.Region != "" || !aws.ValidAccountID(a.Account) ||
+		k != userKind && k != groupKind && k != roleKind || !validName(name, maxGroupName) {
+		return "", "", "", false
+	}
+	return a.Account, k, name, true
+}
+
+// principalARNs is PrincipalARN for many ids; those that are gone are left out.
+func principalARNs(tx store.Tx, ids []string) (map[string]string, error) {
+	arns := make(map[string]string, len(ids))
+	for some := range slices.Chunk(ids, 200) {
+		args := make([]any, len(some))
+		marks := make([]string, len(some))
+		for i, id := range some {
+			args[i], marks[i] = id, "$"+strconv.Itoa(i+1)
+		}
+		in := strings.Join(marks, ", ")
+		users, err := collect(tx, scanUser, `SELECT `+userColumns+` FROM iam_users WHERE id IN (`+in+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		roles, err := collect(tx, scanRole, `SELECT `+roleColumns+` FROM iam_roles WHERE id IN (`+in+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		for i := range users {
+			arns[users[i].ID] = users[i].arn()
+		}
+		for i := range roles {
+			arns[roles[i].ID] = roles[i].arn()
+		}
+	}
+	return arns, nil
 }
 
 // PrincipalARN returns the ARN of the user or role with a unique id, "" when it is

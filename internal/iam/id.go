@@ -49,6 +49,7 @@ func validName(text string, most int) bool {
 // The longest names (spec iam-sts.md 2).
 const (
 	maxUserName    = 64
+	maxGroupName   = 128
 	maxRoleName    = 64
 	maxSessionName = 64
 	maxPolicyName  = 128

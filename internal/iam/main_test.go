@@ -39,6 +39,18 @@ func start(t *testing.T, o ...servertest.Option) *bench {
 	return &bench{s, t, s.IAM()}
 }
 
+// onBoth runs a test on both databases.
+func onBoth(t *testing.T, test func(t *testing.T, b *bench)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, start(t))
+	})
+	t.Run("postgresql", func(t *testing.T) {
+		t.Parallel()
+		test(t, start(t, servertest.Postgres()))
+	})
+}
+
 // as is a client of another key.
 func (b *bench) as(key server.Credentials) *sdk.Client { return sdk.NewFromConfig(b.AWS(key, "")) }
 

@@ -3,7 +3,6 @@ package iam
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/auth"
@@ -13,100 +12,68 @@ import (
 )
 
 // Quotas are the limits of IAM; the zero value means AWS's numbers (spec
-// iam-sts.md 3.3).
+// iam-sts.md 3.2).
 type Quotas struct {
-	UsersPerAccount   int // 5000
-	AccessKeysPerUser int // 2
-	InlinePolicySize  int // 2048 characters for all of a user's policies, white space not counted
+	UsersPerAccount    int // 5000
+	RolesPerAccount    int // 1000
+	PoliciesPerAccount int // 1500, the customer's own
+	AccessKeysPerUser  int // 2
+	PoliciesPerEntity  int // 10 managed ones attached to a user, group or role
 }
 
 func (q *Quotas) setDefaults() {
-	if q.UsersPerAccount == 0 {
-		q.UsersPerAccount = 5000
+	for _, d := range []struct {
+		quota *int
+		value int
+	}{
+		{&q.UsersPerAccount, 5000}, {&q.RolesPerAccount, 1000}, {&q.PoliciesPerAccount, 1500}, {&q.AccessKeysPerUser, 2}, {&q.PoliciesPerEntity, 10},
+	} {
+		if *d.quota == 0 {
+			*d.quota = d.value
+		}
 	}
-	if q.AccessKeysPerUser == 0 {
-		q.AccessKeysPerUser = 2
+}
+
+// Sizes of policies in characters, white space not counted (spec
+// iam-policy-evaluation.md 1).
+const (
+	maxManagedPolicy = 6144
+	maxTrustPolicy   = 2048
+)
+
+// inlineSize bounds all inline policies of an entity together.
+func inlineSize(k kind) int {
+	switch k {
+	case userKind:
+		return 2048
+	case groupKind:
+		return 5120
 	}
-	if q.InlinePolicySize == 0 {
-		q.InlinePolicySize = 2048
-	}
+	return 10240
 }
 
 // Config is what the operations side needs.
 type Config struct {
-	DB     *store.DB
-	Keys   Sealer
-	Auth   *auth.Service
-	Quotas Quotas
+	DB        *store.DB
+	Keys      Sealer
+	Auth      *auth.Service
+	Directory *Directory
+	Quotas    Quotas
 }
 
 // Service answers IAM's operations.
 type Service struct {
-	db     *store.DB
-	keys   Sealer
-	auth   *auth.Service
-	quotas Quotas
+	db        *store.DB
+	keys      Sealer
+	auth      *auth.Service
+	directory *Directory
+	quotas    Quotas
 }
 
 // New makes the service.
 func New(c Config) *Service {
 	c.Quotas.setDefaults()
-	return &Service{db: c.DB, keys: c.Keys, auth: c.Auth, quotas: c.Quotas}
-}
-
-// authorizeUser decides an action on a user. The user's path is part of its
-// ARN, so it is looked up first; a missing user is decided on with the root
-// path, and only a caller that may act learns that it is missing. A denial shows
-// the name as it was asked for, as AWS's do ("on resource: user bob"): the ARN
-// would tell that there is such a user, and where.
-func (s *Service) authorizeUser(ctx context.Context, action, name string) (user, error) {
-	call := wire.CallFrom(ctx)
-	account := call.Principal.Account
-	u, err := s.findUser(ctx, account, name)
-	missing := errors.Is(err, store.ErrNoRows)
-	if err != nil && !missing {
-		return u, err
-	}
-	if missing {
-		u = user{Account: account, Name: name, Path: "/"}
-	}
-	if err := s.auth.Authorize(ctx, &auth.Request{
-		Action: "iam:" + action, Resource: u.arn(), Shown: "user " + name, Account: account, Tags: u.Tags,
-	}); err != nil {
-		return u, err
-	}
-	if missing {
-		return u, errNoUser(name)
-	}
-	call.Touch(u.resource())
-	return u, nil
-}
-
-func (s *Service) findUser(ctx context.Context, account, name string) (u user, err error) {
-	err = s.db.Read(ctx, func(tx store.Tx) error {
-		u, err = getUser(tx, account, name)
-		return err
-	})
-	return u, err
-}
-
-// change runs an audited write on a user that must still be the one decided on,
-// and counts a new generation of the account's IAM, so that every node decides
-// anew.
-func (s *Service) change(ctx context.Context, u user, fn func(tx store.Tx) error) error {
-	err := s.db.Write(ctx, func(tx store.Tx) error {
-		if _, err := getUserByID(tx, u.Account, u.ID); err != nil {
-			return err
-		}
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return s.db.Bump(tx, u.Account, "", auth.IAMGeneration)
-	})
-	if errors.Is(err, store.ErrNoRows) {
-		return errNoUser(u.Name)
-	}
-	return err
+	return &Service{db: c.DB, keys: c.Keys, auth: c.Auth, directory: c.Directory, quotas: c.Quotas}
 }
 
 // callerOr returns the user named, or the caller's own name where the operation
@@ -122,10 +89,6 @@ func callerOr(ctx context.Context, name *string) (string, error) {
 	return p.UserName, nil
 }
 
-func errNoUser(name string) *aws.Error {
-	return ErrNoSuchEntity("The user with name %s cannot be found.", name)
-}
-
 func validationError(message string) *aws.Error {
 	return &aws.Error{Code: "ValidationError", Message: message, Framework: true}
 }
@@ -133,9 +96,15 @@ func validationError(message string) *aws.Error {
 // defaultPage is the page size when MaxItems is absent.
 const defaultPage = 100
 
-// page reads the paging members: the name to continue behind, and how many. A
-// marker that no list of names could have made is refused.
+// page reads the paging members of a list in the order of names: the name to
+// continue behind, and how many.
 func page(marker *string, maxItems *int32) (after string, limit int, err error) {
+	return pageOf(marker, maxItems, func(text string) bool { return validName(text, maxPolicyName) })
+}
+
+// pageOf is page for lists in another order. A marker that the list could not have
+// made is refused.
+func pageOf(marker *string, maxItems *int32, valid func(string) bool) (after string, limit int, err error) {
 	limit = defaultPage
 	if maxItems != nil {
 		limit = int(*maxItems)
@@ -144,7 +113,7 @@ func page(marker *string, maxItems *int32) (after string, limit int, err error) 
 		return "", limit, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(*marker)
-	if err != nil || !validName(string(b), maxPolicyName) {
+	if err != nil || !valid(string(b)) {
 		return "", 0, wire.Invalid(validationError("Invalid Marker."))
 	}
 	return string(b), limit, nil
@@ -172,3 +141,20 @@ func wireTime(t time.Time) *aws.Time { return aws.NewTime(t) }
 // recordTime is how CloudTrail spells a time inside responseElements (spec
 // secretsmanager.md 14.1).
 func recordTime(t time.Time) string { return t.UTC().Format("Jan 2, 2006 3:04:05 PM") }
+
+// deref returns what p points to, or otherwise.
+func deref[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// pointers points into a list.
+func pointers[T any](list []T) []*T {
+	out := make([]*T, len(list))
+	for i := range list {
+		out[i] = &list[i]
+	}
+	return out
+}

@@ -1,6 +1,10 @@
 package iam
 
-import "github.com/strongroom/strongroom/internal/store"
+import (
+	"errors"
+
+	"github.com/strongroom/strongroom/internal/store"
+)
 
 // The queries of each noun stand in sql_<noun>.go; here is what they share.
 
@@ -34,3 +38,5 @@ func count(tx store.Tx, query string, args ...any) (n int, err error) {
 	err = tx.QueryRow(query, args...).Scan(&wide)
 	return int(wide), err
 }
+
+func isMissing(err error) bool { return errors.Is(err, store.ErrNoRows) }

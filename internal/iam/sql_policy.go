@@ -76,16 +76,49 @@ func getPolicy(tx store.Tx, account, arn string) (managedPolicy, error) {
 	return scanPolicy(tx.QueryRow(`SELECT `+policyColumns+` FROM iam_policies WHERE account = $1 AND arn = $2`, account, arn))
 }
 
-// savePolicy inserts a policy, or writes it anew under its ARN.
-func savePolicy(tx store.Tx, p managedPolicy) error {
+// policyUse counts where a policy is in force: on entities, and as a boundary.
+type policyUse struct{ Attached, Boundaries int64 }
+
+func usesOf(tx store.Tx, account, arn string) (use policyUse, err error) {
+	err = tx.QueryRow(`SELECT (SELECT COUNT(*) FROM iam_attachments WHERE account = $1 AND policy_arn = $2),
+		(SELECT COUNT(*) FROM iam_users WHERE account = $1 AND boundary = $2 AND boundary <> '') +
+		(SELECT COUNT(*) FROM iam_roles WHERE account = $1 AND boundary = $2 AND boundary <> '')`, account, arn).Scan(&use.Attached, &use.Boundaries)
+	return use, err
+}
+
+func deletePolicy(tx store.Tx, account, id string) error {
+	if _, err := tx.Exec(`DELETE FROM iam_policy_versions WHERE account = $1 AND policy_id = $2`, account, id); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM iam_policies WHERE account = $1 AND id = $2`, account, id)
+	return err
+}
+
+// deletePolicyVersion reports whether there was one.
+func deletePolicyVersion(tx store.Tx, account, policyID string, number int64) (bool, error) {
+	n, err := tx.Exec(`DELETE FROM iam_policy_versions WHERE account = $1 AND policy_id = $2 AND version = $3`, account, policyID, number)
+	return n > 0, err
+}
+
+func insertPolicy(tx store.Tx, p managedPolicy) error {
 	tags, err := tagsText(p.Tags)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO iam_policies (`+policyColumns+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-		ON CONFLICT (account, arn) DO UPDATE SET tags = $7, default_version = $8, next_version = $9, updated_at = $11`,
+	_, err = tx.Exec(`INSERT INTO iam_policies (`+policyColumns+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		p.Account, p.ID, p.ARN, p.Name, p.Path, p.Description, tags, p.DefaultVersion, p.NextVersion,
 		p.CreatedAt.UnixMicro(), p.UpdatedAt.UnixMicro(), fold(p.Name))
+	return err
+}
+
+// updatePolicy writes what can change of a policy.
+func updatePolicy(tx store.Tx, p managedPolicy) error {
+	tags, err := tagsText(p.Tags)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE iam_policies SET tags = $3, default_version = $4, next_version = $5, updated_at = $6 WHERE account = $1 AND id = $2`,
+		p.Account, p.ID, tags, p.DefaultVersion, p.NextVersion, p.UpdatedAt.UnixMicro())
 	return err
 }
 

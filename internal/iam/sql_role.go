@@ -55,6 +55,18 @@ func getRoleByID(tx store.Tx, account, id string) (role, error) {
 	return scanRole(tx.QueryRow(`SELECT `+roleColumns+` FROM iam_roles WHERE account = $1 AND id = $2`, account, id))
 }
 
+// listRoles returns up to limit roles behind the marker, in name order.
+func listRoles(tx store.Tx, account, after, pathPrefix string, limit int) ([]role, error) {
+	return collect(tx, scanRole, `SELECT `+roleColumns+` FROM iam_roles
+		WHERE account = $1 AND name_fold > $2 AND substr(path, 1, length($3)) = $3
+		ORDER BY name_fold LIMIT $4`, account, after, pathPrefix, int64(limit))
+}
+
+func deleteRole(tx store.Tx, account, id string) error {
+	_, err := tx.Exec(`DELETE FROM iam_roles WHERE account = $1 AND id = $2`, account, id)
+	return err
+}
+
 // saveRole inserts a role, or writes it anew under its id.
 func saveRole(tx store.Tx, r role) error {
 	tags, err := tagsText(r.Tags)

@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"strings"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -17,16 +16,21 @@ func (s *Service) CreateUser(ctx context.Context, in *CreateUserInput) (*CreateU
 	if in.Path != nil {
 		u.Path = *in.Path
 	}
-	tags, err := tagsFromWire(in.Tags)
-	if err != nil {
+	if in.PermissionsBoundary != nil {
+		u.Boundary = *in.PermissionsBoundary
+	}
+	var err error
+	if u.Tags, err = foldedTags.read(in.Tags); err != nil {
 		return nil, err
 	}
-	u.Tags = tags
-	if err := s.authorizeCreate(ctx, u, in.PermissionsBoundary); err != nil {
+	if err := s.authorizeCreate(ctx, u.holder()); err != nil {
 		return nil, err
 	}
 	call.Touch(u.resource())
 	err = s.db.Write(ctx, func(tx store.Tx) error {
+		if err := checkBoundary(tx, u.Account, u.Boundary); err != nil {
+			return err
+		}
 		var n int64
 		if err := tx.QueryRow(`SELECT COUNT(*) FROM iam_users WHERE account = $1`, u.Account).Scan(&n); err != nil {
 			return err
@@ -51,34 +55,6 @@ func (s *Service) CreateUser(ctx context.Context, in *CreateUserInput) (*CreateU
 	}}
 	out := wireUser(u)
 	return &CreateUserOutput{User: &out}, nil
-}
-
-// authorizeCreate decides on a user that is not there yet. Its tags count as the
-// resource's already, and need a permission of their own (IAM User Guide, "Tags
-// for IAM users").
-func (s *Service) authorizeCreate(ctx context.Context, u user, boundary *string) error {
-	if boundary != nil && !policyARN(*boundary) {
-		return wire.Invalid(ErrInvalidInput("ARN %s is not valid.", *boundary))
-	}
-	q := auth.Request{Action: "iam:CreateUser", Resource: u.arn(), Shown: u.arn(), Account: u.Account, Tags: u.Tags, Keys: auth.RequestTags(u.Tags)}
-	if boundary != nil {
-		q.Keys = append(q.Keys, auth.Key{Name: "iam:PermissionsBoundary", Values: []string{*boundary}})
-	}
-	if err := s.auth.Authorize(ctx, &q); err != nil {
-		return err
-	}
-	if len(u.Tags) > 0 {
-		if err := s.auth.Authorize(ctx, &auth.Request{
-			Action: "iam:TagUser", Resource: u.arn(), Shown: u.arn(), Account: u.Account, Tags: u.Tags, Keys: auth.RequestTags(u.Tags),
-		}); err != nil {
-			return err
-		}
-	}
-	if boundary != nil {
-		// Managed policies come with a later release, so none exists to bound by.
-		return ErrNoSuchEntity("Scope ARN: %s does not exist or is not attachable.", *boundary)
-	}
-	return nil
 }
 
 // GetUser describes a user, or the caller.
@@ -135,7 +111,7 @@ func (s *Service) ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsers
 		out.Marker = nextMarker(fold(users[limit-1].Name))
 	}
 	for _, u := range users {
-		u.Tags = nil // never in a list (spec iam-sts.md 3.1)
+		u.Tags, u.Boundary = nil, "" // never in a list (spec iam-sts.md 3.1)
 		out.Users = append(out.Users, wireUser(u))
 	}
 	return out, nil
@@ -148,12 +124,8 @@ func (s *Service) DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteU
 		return nil, err
 	}
 	return &DeleteUserOutput{}, s.change(ctx, u, func(tx store.Tx) error {
-		policies, err := listInlinePolicies(tx, u.Account, u.ID)
-		if err != nil {
+		if err := checkNoPolicies(tx, u.Account, u.ID); err != nil {
 			return err
-		}
-		if len(policies) > 0 {
-			return ErrDeleteConflict("Cannot delete entity, must delete policies first.")
 		}
 		keys, err := listAccessKeys(tx, u.Account, u.ID)
 		if err != nil {
@@ -167,25 +139,8 @@ func (s *Service) DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteU
 }
 
 func wireUser(u user) User {
-	out := User{Path: &u.Path, UserName: &u.Name, UserId: &u.ID, Arn: new(u.arn()), CreateDate: wireTime(u.CreatedAt)}
-	for _, t := range u.Tags {
-		out.Tags = append(out.Tags, Tag{Key: &t.Key, Value: &t.Value})
+	return User{
+		Path: &u.Path, UserName: &u.Name, UserId: &u.ID, Arn: new(u.arn()), CreateDate: wireTime(u.CreatedAt),
+		PermissionsBoundary: wireBoundary(u.Boundary), Tags: wireTags(u.Tags),
 	}
-	return out
-}
-
-// tagsFromWire checks what the model cannot say: keys of users' tags are unique
-// without regard to case (spec iam-sts.md 3.2).
-func tagsFromWire(in []Tag) ([]aws.Tag, error) {
-	seen := make(map[string]bool, len(in))
-	var out []aws.Tag
-	for _, t := range in {
-		k := strings.ToLower(*t.Key)
-		if seen[k] {
-			return nil, wire.Invalid(ErrInvalidInput("Duplicate tag keys found. Please note that Tag keys are case insensitive."))
-		}
-		seen[k] = true
-		out = append(out, aws.Tag{Key: *t.Key, Value: *t.Value})
-	}
-	return out, nil
 }

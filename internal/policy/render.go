@@ -57,7 +57,7 @@ func (r *renderer) value(depth, indent int, path string) error {
 				return err
 			}
 		}
-		return r.text(t)
+		r.out.WriteString(quote(t))
 	case json.Number:
 		r.out.WriteString(t.String())
 	case bool:
@@ -82,9 +82,7 @@ func (r *renderer) object(depth, indent int, path string) error {
 		}
 		name, _ := token.(string)
 		r.newline(indent + 1)
-		if err := r.text(name); err != nil {
-			return err
-		}
+		r.out.WriteString(quote(name))
 		r.out.WriteString(" : ")
 		if err := r.value(depth+1, indent+1, path+"."+name); err != nil {
 			return err
@@ -132,14 +130,11 @@ func (r *renderer) newline(indent int) {
 	}
 }
 
-// text prints a string without the escapes that encoding/json adds for HTML.
-func (r *renderer) text(s string) error {
+// quote is a JSON string without the escapes that encoding/json adds for HTML.
+func quote(s string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
-		return err
-	}
-	r.out.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
-	return nil
+	e.Encode(s) // a string always encodes, and a Buffer takes it
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

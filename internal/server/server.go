@@ -144,8 +144,8 @@ func (s *Server) join(account string) {
 	directory := iam.NewDirectory(s.db, s.keys)
 	q := s.config.Quotas
 	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Sessions: s.keys, Regions: s.config.Regions, Now: s.now})
-	s.iam = iam.New(iam.Config{DB: s.db, Keys: s.keys, Auth: s.auth,
-		Quotas: iam.Quotas{UsersPerAccount: q.Users, AccessKeysPerUser: q.AccessKeysPerUser}})
+	s.iam = iam.New(iam.Config{DB: s.db, Keys: s.keys, Auth: s.auth, Directory: directory,
+		Quotas: iam.Quotas{UsersPerAccount: q.Users, RolesPerAccount: q.Roles, PoliciesPerAccount: q.Policies, AccessKeysPerUser: q.AccessKeysPerUser}})
 	s.kms = kms.New(kms.Config{DB: s.db, Sealer: s.keys, Auth: s.auth, Registry: s.registry, Principals: directory})
 	s.secrets = secretsmanager.New(secretsmanager.Config{
 		DB: s.db, Auth: s.auth, Keys: s.kms.Via(secretsmanager.API.Name), Principals: directory, Registry: s.registry,

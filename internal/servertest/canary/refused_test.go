@@ -129,6 +129,10 @@ func (w *world) wrongForms(s service, operation, v string) {
 		if t := f.Type; t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.String {
 			w.try(s, operation, base+"&"+name+"="+e)
 		}
+		if t := f.Type; t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String {
+			w.try(s, operation, base+"&"+name+".member.1.a="+e) // without .a it is a name, and metadata
+			continue
+		}
 		w.try(s, operation, base+"&"+name+".member.1="+e)
 	}
 }

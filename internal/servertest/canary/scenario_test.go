@@ -14,6 +14,7 @@ import (
 // stand, and takes down what the server makes up.
 func (w *world) scenario() {
 	w.iamScenario()
+	w.roleScenario()
 	key := w.kmsScenario()
 	w.secretsScenario(key)
 	w.replicationScenario()
@@ -71,6 +72,46 @@ func (w *world) iamScenario() {
 	do("DeleteAccessKey", m{"UserName": "alice", "AccessKeyId": id})
 	do("DeleteUser", m{"UserName": "alice"})
 	w.no("NoSuchEntity", iamService, "CreateAccessKey", m{"UserName": "alice"})
+}
+
+func (w *world) roleScenario() {
+	const policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"secretsmanager:*","Resource":"*"}]}`
+	const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + servertest.Account + `"},"Action":"sts:AssumeRole"}]}`
+	do := func(operation string, members m) m { w.Helper(); return w.ok(iamService, operation, members) }
+	role := func(more ...string) m {
+		all := m{"RoleName": "app"}
+		for i := 0; i < len(more); i += 2 {
+			all[more[i]] = more[i+1]
+		}
+		return all
+	}
+	do("CreateRole", role("AssumeRolePolicyDocument", trust))
+	do("GetRole", role())
+	do("ListRoles", nil)
+	do("UpdateRole", role("MaxSessionDuration", "7200"))
+	do("UpdateRoleDescription", role("Description", "d"))
+	do("UpdateAssumeRolePolicy", role("PolicyDocument", trust))
+	do("TagRole", role("Tags.member.1.Key", "team", "Tags.member.1.Value", "a"))
+	do("ListRoleTags", role())
+	do("UntagRole", role("TagKeys.member.1", "team"))
+	do("PutRolePolicy", role("PolicyName", "p", "PolicyDocument", policy))
+	do("GetRolePolicy", role("PolicyName", "p"))
+	do("ListRolePolicies", role())
+	do("DeleteRolePolicy", role("PolicyName", "p"))
+
+	const arn = "arn:aws:iam::" + servertest.Account + ":policy/managed"
+	do("CreatePolicy", m{"PolicyName": "managed", "PolicyDocument": policy})
+	do("GetPolicy", m{"PolicyArn": arn})
+	do("CreateUser", m{"UserName": "carol"})
+	for _, e := range []string{"User", "Role"} {
+		name := map[string]string{"User": "carol", "Role": "app"}[e]
+		do("Attach"+e+"Policy", m{e + "Name": name, "PolicyArn": arn})
+		do("ListAttached"+e+"Policies", m{e + "Name": name})
+		do("Detach"+e+"Policy", m{e + "Name": name, "PolicyArn": arn})
+	}
+	do("DeleteUser", m{"UserName": "carol"})
+	do("DeletePolicy", m{"PolicyArn": arn})
+	do("DeleteRole", role())
 }
 
 // kmsScenario returns the id of a key that stays.

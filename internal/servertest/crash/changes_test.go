@@ -68,7 +68,7 @@ func (x change) state(c *clients, id string) string {
 	case "kms":
 		s = c.keyState(id)
 	case "iam":
-		s = c.userState(id)
+		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id)
 	}
 	return strings.ReplaceAll(s, id, "ID")
 }
@@ -275,7 +275,7 @@ func simple[Out any](call func(c *clients, id, target string) (Out, error)) func
 }
 
 func changes() []change {
-	return slices.Concat(secretChanges(), kmsChanges(), iamChanges())
+	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges())
 }
 
 func secretChanges() []change {
