@@ -7,7 +7,7 @@ import (
 func newPolicy(env *Env) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "policy",
-		Short: "Test and explain policies, without a server",
+		Short: "Check, test and explain policies, without a server",
 		Long: `Test and explain policies with the engine of the server, without a server.
 
 Both commands know this format: an object, for "test" a list of them, of
@@ -27,6 +27,6 @@ Both commands know this format: an object, for "test" a list of them, of
 Types of principals are User, AssumedRole (with roleArn), FederatedUser (with
 userArn), Root, Service (with service) and Anonymous.`,
 	})
-	c.AddCommand(newPolicyTest(env), newPolicyExplain(env))
+	c.AddCommand(newPolicyCheck(env), newPolicyTest(env), newPolicyExplain(env))
 	return c
 }

@@ -19,7 +19,7 @@ const module = "github.com/strongroom/strongroom/"
 // layers from the bottom up; imports point downwards, or sideways only where
 // sideways says so. A package below a listed one belongs to its layer.
 var layers = [][]string{
-	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog"},                                                                                       // values
+	{"internal/aws", "internal/sigv4", "internal/policy", "internal/catalog", "internal/policylint"},                                                                // values
 	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config", "internal/egress", "internal/oidc"}, // machinery
 	{"internal/auth", "internal/audit", "internal/denial", "internal/endpoint"},                                                                                     // shared duties
 	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"},                                                                                     // slices
@@ -30,10 +30,11 @@ var layers = [][]string{
 
 // sideways are the imports inside a layer that the design knows of.
 var sideways = map[string][]string{
-	"internal/seal":    {"internal/keyring/envelope"},
-	"internal/keyring": {"internal/seal", "internal/store", "internal/keyring/envelope"},
-	"internal/jobs":    {"internal/store"},
-	"internal/denial":  {"internal/auth"},
+	"internal/policylint": {"internal/policy", "internal/catalog"},
+	"internal/seal":       {"internal/keyring/envelope"},
+	"internal/keyring":    {"internal/seal", "internal/store", "internal/keyring/envelope"},
+	"internal/jobs":       {"internal/store"},
+	"internal/denial":     {"internal/auth"},
 }
 
 // pure packages import the standard library only (and themselves).

@@ -105,6 +105,9 @@ const (
 // Statement is a view of one statement of a [Document].
 type Statement struct{ s *statement }
 
+// Number is the statement's place in its document, from 1.
+func (s Statement) Number() int { return s.s.index + 1 }
+
 // Sid returns the statement's Sid, empty when it has none.
 func (s Statement) Sid() string { return s.s.sid }
 
@@ -148,6 +151,33 @@ func (s Statement) Keys() []string {
 		keys = append(keys, s.s.conditions[i].written)
 	}
 	return keys
+}
+
+// Conditions returns the conditions of the statement.
+func (s Statement) Conditions() []Condition {
+	var out []Condition
+	for i := range s.s.conditions {
+		c := &s.s.conditions[i]
+		condition := Condition{Operator: c.name, Key: c.written}
+		for j := range c.values {
+			condition.Values = append(condition.Values, ConditionValue{c.values[j].written, c.values[j].usable})
+		}
+		out = append(out, condition)
+	}
+	return out
+}
+
+// Condition is one key under one operator, as written.
+type Condition struct {
+	Operator, Key string
+	Values        []ConditionValue
+}
+
+// ConditionValue is one value of a condition. One that does not read as what the
+// operator compares is not usable and equals nothing.
+type ConditionValue struct {
+	Text   string
+	Usable bool
 }
 
 // statement is a compiled statement.
