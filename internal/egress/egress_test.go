@@ -204,6 +204,10 @@ func TestAnswers(t *testing.T) {
 			http.Error(w, banner, http.StatusForbidden)
 		case "/gone":
 			http.Error(w, banner, http.StatusGone)
+		case "/busy":
+			http.Error(w, banner, http.StatusServiceUnavailable)
+		case "/often":
+			http.Error(w, banner, http.StatusTooManyRequests)
 		case "/empty":
 			w.WriteHeader(http.StatusNoContent)
 		case "/partial":
@@ -243,6 +247,7 @@ func TestAnswers(t *testing.T) {
 			case <-stop:
 			case <-r.Context().Done():
 			}
+			panic(http.ErrAbortHandler) // no answer at all
 		case "/gzip":
 			w.Header().Set("Content-Encoding", "gzip")
 			if r.Header.Get("Accept-Encoding") != "" {
@@ -263,6 +268,8 @@ func TestAnswers(t *testing.T) {
 		{"/unauthorized", d, Auth, 401},
 		{"/forbidden", d, Auth, 403},
 		{"/gone", d, Status, 410},
+		{"/busy", d, Status, 503},
+		{"/often", d, Status, 429},
 		{"/empty", d, Status, 204},
 		{"/partial", d, Status, 206},
 		{"/large", d, TooLarge, 0},
@@ -287,6 +294,9 @@ func TestAnswers(t *testing.T) {
 				return
 			}
 			e, _ := errors.AsType[*Error](err)
+			if again := c.class == Unreachable || c.status == 503 || c.status == 429; e.Retryable() != again {
+				t.Errorf("retryable: %t", e.Retryable())
+			}
 			if e.Status != c.status || body != nil {
 				t.Errorf("status %d, body %q", e.Status, body)
 			}

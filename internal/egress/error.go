@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"net/http"
 )
 
 // Class is all that a caller may learn of a failure. A peer that refuses, one
@@ -46,6 +47,11 @@ func (e *Error) Error() string {
 // end, otherwise nil: errors of the network name addresses, those of TLS and HTTP
 // repeat what the peer sent.
 func (e *Error) Unwrap() error { return e.over }
+
+// Retryable reports whether the same call may succeed a little later.
+func (e *Error) Retryable() bool {
+	return e.Class == Unreachable || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
+}
 
 // ClassOf returns the class of an error of this package; "" for any other.
 func ClassOf(err error) Class {

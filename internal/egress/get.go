@@ -1,14 +1,17 @@
 package egress
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Options change one Get; all of it may be left at zero.
@@ -43,17 +46,20 @@ func (d *Dialer) Get(ctx context.Context, rawURL string, o Options) ([]byte, err
 		request.Header.Set("Accept", o.Accept)
 	}
 	request.Header.Set("User-Agent", "strongroom")
-	transport := d.transport(o)
-	defer transport.CloseIdleConnections()
-	// The transport alone, without http.Client: no redirects, no cookies.
-	answer, err := transport.RoundTrip(request)
+	request.Close = true
+	// One connection for one request, written and read here: http.Transport logs
+	// what a peer says out of turn, asks the environment for a proxy unless told
+	// not to, and keeps connections whose address was checked long ago.
+	conn, err := d.connect(ctx, u, o)
 	if err != nil {
-		if e, ok := errors.AsType[*Error](err); ok {
-			return nil, e
-		}
+		return nil, err
+	}
+	defer conn.Close()
+	answer, err := exchange(ctx, conn, request)
+	if err != nil {
 		return nil, failed(ctx, Unreachable, u.Hostname(), "no valid answer")
 	}
-	defer answer.Body.Close()
+	// The body is not closed: that would read the rest of it. The connection is.
 	switch answer.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -89,44 +95,39 @@ func parse(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
-// transport serves one request: with nothing kept open, each request has its
-// address checked. Proxy is nil, so the environment is not asked; HTTP/2 is off
-// as it has more to bound; compression is off because the bound is on what is
-// sent.
-func (d *Dialer) transport(o Options) *http.Transport {
+// connect opens a connection to the host of a URL, with TLS for https.
+func (d *Dialer) connect(ctx context.Context, u *url.URL, o Options) (net.Conn, error) {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	conn, err := d.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme == "http")
+	if err != nil || u.Scheme == "http" {
+		return conn, err
+	}
 	roots := d.c.RootCAs
 	if o.RootCAs != nil {
 		roots = o.RootCAs
 	}
-	return &http.Transport{
-		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return d.dial(ctx, network, address, true)
-		},
-		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return d.dialTLS(ctx, network, address, &tls.Config{RootCAs: roots, Time: d.c.Now, MinVersion: tls.VersionTLS12})
-		},
+	secure := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), RootCAs: roots, Time: d.c.Now, MinVersion: tls.VersionTLS12})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, failed(ctx, TLS, u.Hostname(), handshakeReason(err))
 	}
+	return secure, nil
 }
 
-func (d *Dialer) dialTLS(ctx context.Context, network, address string, c *tls.Config) (net.Conn, error) {
-	host, _, err := split(network, address)
-	if err != nil {
+// exchange sends the request and reads the answer up to its body. The end of ctx
+// ends reading, also of the body.
+func exchange(ctx context.Context, conn net.Conn, request *http.Request) (*http.Response, error) {
+	context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	if err := request.Write(conn); err != nil {
 		return nil, err
 	}
-	raw, err := d.dial(ctx, network, address, false)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.c.Time)
-	defer cancel()
-	c.ServerName = host
-	conn := tls.Client(raw, c)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, failed(ctx, TLS, host, handshakeReason(err))
-	}
-	return conn, nil
+	bounded := &io.LimitedReader{R: conn, N: maxHeader}
+	answer, err := http.ReadResponse(bufio.NewReader(bounded), request)
+	bounded.N = math.MaxInt64 // the body has a bound of its own
+	return answer, err
 }
 
 // handshakeReason says in our words what was wrong: the library's name what is in
