@@ -88,12 +88,13 @@ func equalLower(s, lower string) bool {
 // iamRegion is what aws:RequestedRegion says for IAM, which has no region.
 const iamRegion = "us-east-1"
 
-// globalKeys are the keys that global and network know, as policies spell them.
+// globalKeys are the keys that global answers for, itself or by what it asks first, as policies spell them.
 var globalKeys = []string{
 	"aws:SourceIp", "aws:SecureTransport", "aws:CurrentTime", "aws:EpochTime", "aws:RequestedRegion", "aws:UserAgent",
 	"aws:ViaAWSService", "aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast", "aws:PrincipalIsAWSService",
 	"aws:TokenIssueTime", "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:SourceIdentity", "aws:FederatedProvider",
-	"aws:PrincipalServiceName", "aws:VpcSourceIp", "aws:SourceVpce", "aws:SourceVpc", "aws:SourceVpcArn", "aws:VpceAccount",
+	"aws:PrincipalServiceName", "aws:VpcSourceIp", "aws:SourceVpce", "aws:SourceVpc", "aws:SourceVpcArn", "aws:VpceAccount", "aws:referer",
+	"aws:PrincipalServiceNamesList", "aws:SourceArn", "aws:SourceAccount", "aws:SourceOwner",
 	"net:ClientCertSubject", "net:ClientCertSAN",
 }
 

@@ -37,8 +37,12 @@ func (e *Evidence) Kept() *Evidence {
 // the caller's account, nil when it may see all of it.
 func (e *Evidence) Explain() (full, told *policy.Explanation) {
 	full = policy.Explain(&e.Request, &e.Policies)
-	if policy.Veiled(&e.Request, &e.Policies) {
-		told = policy.ExplainToCaller(&e.Request, &e.Policies, e.Shown, e.Bare)
+	asked := policy.Asked{Resource: e.Shown, Bare: e.Bare}
+	if f, ok := e.Request.Context.Provider.(*facts); ok && f.call.Endpoint != nil {
+		asked.OwnEndpoint = f.call.Endpoint.Account == f.call.Principal.Account
+	}
+	if policy.Veiled(&e.Request, &e.Policies, asked) {
+		told = policy.ExplainToCaller(&e.Request, &e.Policies, asked)
 	}
 	return full, told
 }

@@ -4,23 +4,34 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// globalKeys names exactly the keys that global and network answer for.
+// globalKeys names exactly the keys that facts answers for of every request.
 func TestGlobalKeysAreListed(t *testing.T) {
 	var answered []string
-	for _, name := range []string{"context.go", "endpoint.go"} {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && (f.Name.Name == "global" || f.Name.Name == "network") {
-				answered = append(answered, cases(f)...)
+			// The methods of facts, which answer for keys.
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil && f.Name.Name != "resourceTag" {
+				if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == "facts" {
+					answered = append(answered, cases(f)...)
+				}
 			}
 		}
 	}

@@ -245,6 +245,27 @@ func (l *Log) waitingFor(account, requestID string) []*Denial {
 	return out
 }
 
+// Summary is a denial in short.
+type Summary struct {
+	RequestID string    `json:"requestId"`
+	Time      time.Time `json:"time"`
+	Account   string    `json:"account"`
+	Principal string    `json:"principal"` // ARN
+	Action    string    `json:"action"`
+	Resource  string    `json:"resource"`
+}
+
+// Latest returns the newest n denials of the deployment, the newest one first. It
+// is for the operator, who may not know a request id.
+func (l *Log) Latest(ctx context.Context, n int) ([]Summary, error) {
+	// Those of this node that are not written yet are written first; nobody asks
+	// this often.
+	if err := l.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return l.latest(ctx, n)
+}
+
 // Stats are counters since New, for metrics.
 type Stats struct {
 	// Written is the number of explanations in the database, Dropped of those

@@ -188,6 +188,29 @@ func TestAccountsAreApart(t *testing.T) {
 	})
 }
 
+func TestLatest(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		here, there := newLog(db, nil), newLog(db, nil)
+		for i := range 30 {
+			c := call(own, fmt.Sprint("c", i))
+			c.Start = started.Add(time.Duration(i) * time.Second)
+			here.Observe(c)
+		}
+		got, err := here.Latest(t.Context(), 20)
+		if err != nil || len(got) != 20 || got[0].RequestID != "c29" || got[19].RequestID != "c10" {
+			t.Fatalf("%v, %v", got, err)
+		}
+		want := denial.Summary{RequestID: "c29", Time: started.Add(29 * time.Second), Account: own, Principal: "arn:aws:iam::" + own + ":user/u",
+			Action: "secretsmanager:GetSecretValue", Resource: "arn:aws:secretsmanager:us-east-1:" + own + ":x:y"}
+		if got[0] != want {
+			t.Errorf("%+v", got[0])
+		}
+		if others, err := there.Latest(t.Context(), 1); err != nil || len(others) != 1 || others[0] != want {
+			t.Errorf("%v, %v", others, err)
+		}
+	})
+}
+
 func TestOnlyRefusalsAreKept(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
 		l := newLog(db, nil)

@@ -101,6 +101,29 @@ func (l *Log) stored(ctx context.Context, account, requestID string) ([]*Denial,
 	return out, err
 }
 
+func (l *Log) latest(ctx context.Context, n int) ([]Summary, error) {
+	var out []Summary
+	err := l.db.Read(ctx, func(tx store.Tx) error {
+		out = []Summary{}
+		rows, err := tx.Query(`SELECT request_id, at, account, principal, action, resource FROM denials ORDER BY at DESC, event_id, n LIMIT $1`, n)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var s Summary
+			var at int64
+			if err := rows.Scan(&s.RequestID, &at, &s.Account, &s.Principal, &s.Action, &s.Resource); err != nil {
+				return err
+			}
+			s.Time = time.UnixMicro(at).UTC()
+			out = append(out, s)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
 const (
 	// pruneEvery is the pause between two runs of Prune. What comes in between is
 	// bounded by the queue.

@@ -5,25 +5,34 @@ import (
 	"strings"
 )
 
-// ExplainToCaller is [Explain] for the caller's own account. Three things are not
+// Asked is what the caller knows of a decision besides what its own account has.
+type Asked struct {
+	// Resource is the resource as the denial named it.
+	Resource string
+	// Bare says that the denial gave no reason. Then it is explained as if the
+	// owner of a foreign resource allowed nothing, whatever he does.
+	Bare bool
+	// OwnEndpoint says that the endpoint belongs to the caller's account.
+	OwnEndpoint bool
+}
+
+// ExplainToCaller is [Explain] for the caller's own account. Some things are not
 // that account's to see, and are left out whether or not they are there, so that
 // their absence tells nothing:
 //
 //   - the policy on a resource of another account,
 //   - what is known of such a resource besides what was asked for: its full
 //     name, its tags, the facts that its service gave as condition keys,
-//   - policies of VPC endpoints and service control policies, which belong to
-//     whoever runs the deployment and may name other accounts.
+//   - the policy of another account's VPC endpoint, and service control policies,
+//     which may name other accounts.
 //
 // Of these layers it says what the denial itself said: which of them denied, if
-// one did. asked is the resource as the denial named it. bare says that the denial
-// gave no reason; then it is explained as if the owner's side allowed nothing,
-// whatever it does.
-func ExplainToCaller(q *Request, s *Set, asked string, bare bool) *Explanation {
+// one did.
+func ExplainToCaller(q *Request, s *Set, asked Asked) *Explanation {
 	e := &explainer{veil: veil{on: true, asked: asked}}
 	e.init(q)
 	e.veil.foreign = e.account != q.Principal.Account
-	if e.veil.foreign && bare {
+	if e.veil.foreign && asked.Bare {
 		own := *s
 		own.Resource = nil
 		s = &own
@@ -32,10 +41,10 @@ func ExplainToCaller(q *Request, s *Set, asked string, bare bool) *Explanation {
 }
 
 // Veiled reports whether [ExplainToCaller] leaves anything out.
-func Veiled(q *Request, s *Set) bool {
+func Veiled(q *Request, s *Set, asked Asked) bool {
 	var e evaluation
 	e.init(q)
-	return e.account != q.Principal.Account || s.Endpoint != nil || len(s.SCP) > 0
+	return e.account != q.Principal.Account || s.Endpoint != nil && !asked.OwnEndpoint || len(s.SCP) > 0
 }
 
 // veil is what stands between an explanation and its reader. The zero value
@@ -44,7 +53,7 @@ type veil struct {
 	on bool
 	// foreign says that the resource belongs to another account than the reader.
 	foreign bool
-	asked   string
+	asked   Asked
 }
 
 // covers reports whether a layer's policies are hidden.
@@ -54,6 +63,8 @@ func (v *veil) covers(l Layer) bool {
 		return false
 	case LayerResource, LayerTrust:
 		return v.foreign
+	case LayerEndpoint:
+		return v.on && !v.asked.OwnEndpoint
 	}
 	return v.on
 }
@@ -67,7 +78,7 @@ func (v *veil) hides(key string) bool {
 
 func (e *explainer) resourceText() string {
 	if e.veil.foreign {
-		return e.veil.asked
+		return e.veil.asked.Resource
 	}
 	return e.q.Resource
 }
@@ -76,8 +87,8 @@ func (e *explainer) resourceText() string {
 // what was asked for only: a name without its random end gets wildcards, and one
 // that stands for another resource, as an alias, the type of that resource.
 func (v *veil) pattern(resource string) string {
-	if rest, ok := strings.CutPrefix(resource, v.asked); ok && v.asked != "" {
-		return v.asked + strings.Repeat("?", len(rest))
+	if rest, ok := strings.CutPrefix(resource, v.asked.Resource); ok && v.asked.Resource != "" {
+		return v.asked.Resource + strings.Repeat("?", len(rest))
 	}
 	parts, ok := splitARN(resource)
 	if !ok {
@@ -107,8 +118,11 @@ func (e *explainer) withhold(x *Explanation) {
 	}
 	d.Source, d.Version, d.Sid, d.Statement = "", "", "", -1
 	owner := "whoever runs this deployment"
-	if d.Layer == LayerResource || d.Layer == LayerTrust {
+	switch d.Layer {
+	case LayerResource, LayerTrust:
 		owner = "account " + show(e.account)
+	case LayerEndpoint:
+		owner = "the owner of the endpoint"
 	}
 	c := Change{Layer: d.Layer}
 	if d.Outcome == ExplicitDeny {

@@ -161,7 +161,7 @@ func TestExplanationSurvivesJSON(t *testing.T) {
 		"explicit": Explain(&Request{Principal: p, Action: getValue, Resource: ownSecret, Context: context}, s),
 		"implicit": Explain(&Request{Principal: p, Action: getValue, Resource: ownSecret, Context: context}, &Set{}),
 		"root":     Explain(&Request{Principal: rootUser(), Action: getValue, Resource: ownSecret}, &Set{}),
-		"veiled":   ExplainToCaller(&Request{Principal: p, Action: getValue, Resource: otherSecret, Context: context}, s, "asked", false),
+		"veiled":   ExplainToCaller(&Request{Principal: p, Action: getValue, Resource: otherSecret, Context: context}, s, Asked{Resource: "asked"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := json.Marshal(x)
@@ -203,10 +203,10 @@ func TestExplanationToCallerTellsNothingOfTheOwner(t *testing.T) {
 		c.Set("secretsmanager:resource/Type", tag)
 		q := &Request{Principal: alice(), Action: getValue, Resource: asked + end, Context: c}
 		s := &Set{Identity: identity, Resource: policy, Endpoint: source(t, "endpoint of others", grantTo(`{"AWS":"*"}`))}
-		if !Veiled(q, s) {
+		if !Veiled(q, s, Asked{}) {
 			t.Error("nothing is veiled")
 		}
-		x := ExplainToCaller(q, s, asked, false)
+		x := ExplainToCaller(q, s, Asked{Resource: asked})
 		b, err := json.Marshal(x)
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestExplanationToCallerTellsNothingOfTheOwner(t *testing.T) {
 // Of an alias the caller does not learn the key behind it.
 func TestExplanationToCallerKeepsToWhatWasAsked(t *testing.T) {
 	const key, alias = "arn:aws:kms:us-east-1:444455556666:key/0000-1111", "arn:aws:kms:us-east-1:444455556666:alias/theirs"
-	x := ExplainToCaller(&Request{Principal: alice(), Action: "kms:Decrypt", Resource: key, Mandatory: true}, &Set{}, alias, false)
+	x := ExplainToCaller(&Request{Principal: alice(), Action: "kms:Decrypt", Resource: key, Mandatory: true}, &Set{}, Asked{Resource: alias})
 	if text := x.String(); strings.Contains(text, "0000-1111") || !strings.Contains(text, "resource  "+alias) ||
 		!strings.Contains(text, `"Resource":"arn:aws:kms:us-east-1:444455556666:key/*"`) {
 		t.Error(text)
@@ -254,16 +254,20 @@ func TestExplanationToCallerKeepsToWhatWasAsked(t *testing.T) {
 func TestExplanationToCallerWithinTheAccount(t *testing.T) {
 	q := &Request{Principal: alice(), Action: getValue, Resource: ownSecret}
 	s := &Set{Resource: source(t, "own policy", principalStatement("Deny", "Principal", `"*"`))}
-	if Veiled(q, s) {
+	if Veiled(q, s, Asked{}) {
 		t.Error("veiled without reason")
 	}
-	if full, told := Explain(q, s).String(), ExplainToCaller(q, s, "name", false).String(); full != told {
+	if full, told := Explain(q, s).String(), ExplainToCaller(q, s, Asked{Resource: "name"}).String(); full != told {
 		t.Errorf("%s\n%s", full, told)
 	}
 	s = &Set{Identity: []Source{{Doc: allowAll(t)}}, Endpoint: source(t, "others' endpoint", grantTo(`{"AWS":"444455556666"}`))}
-	text := ExplainToCaller(q, s, "name", false).String()
-	if strings.Contains(text, "others' endpoint") || !strings.Contains(text, "ask whoever runs this deployment to add to the VPC endpoint policy a statement like") {
+	text := ExplainToCaller(q, s, Asked{Resource: "name"}).String()
+	if strings.Contains(text, "others' endpoint") || !strings.Contains(text, "ask the owner of the endpoint to add to the VPC endpoint policy a statement like") {
 		t.Error(text)
+	}
+	own := Asked{OwnEndpoint: true}
+	if full, told := Explain(q, s).String(), ExplainToCaller(q, s, own).String(); Veiled(q, s, own) || full != told {
+		t.Errorf("%s\n%s", full, told)
 	}
 }
 
@@ -279,7 +283,7 @@ func TestExplanationToCallerOfABareDenial(t *testing.T) {
 			trust(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole"}`),
 			trust(`{"Effect":"Deny","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}`),
 		} {
-			x := ExplainToCaller(&Request{Principal: alice(), Action: "sts:AssumeRole", Resource: role, Mandatory: true}, &Set{Identity: identity, Resource: resource}, role, true)
+			x := ExplainToCaller(&Request{Principal: alice(), Action: "sts:AssumeRole", Resource: role, Mandatory: true}, &Set{Identity: identity, Resource: resource}, Asked{Resource: role, Bare: true})
 			texts[x.String()] = true
 		}
 		if len(texts) != 1 {

@@ -136,6 +136,10 @@ func (s *Server) operatorHandler() http.Handler {
 		s.operatorAnswer(w, creds, err)
 	})
 	mux.HandleFunc("POST /v1/root-credentials", s.rootCredentials)
+	mux.HandleFunc("GET /v1/denials", func(w http.ResponseWriter, r *http.Request) {
+		denials, err := s.denials.Latest(r.Context(), latestDenials)
+		s.operatorAnswer(w, denials, err)
+	})
 	mux.HandleFunc("GET /v1/denials/{request}", func(w http.ResponseWriter, r *http.Request) {
 		denials, err := s.Denials(r.Context(), r.PathValue("request"))
 		s.operatorAnswer(w, denials, err)
@@ -175,6 +179,9 @@ func (s *Server) auditHeads(ctx context.Context) (AuditHeads, error) {
 	}
 	return out, err
 }
+
+// latestDenials is how many are listed to somebody who names none.
+const latestDenials = 20
 
 // Denials explains what was denied in a request, in any account; none when
 // nothing is known of it. The id may be that of a call that a service made within
