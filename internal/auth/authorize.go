@@ -86,7 +86,15 @@ func (s *Service) Authorize(ctx context.Context, q *Request) error {
 	if q.Bare {
 		d.Outcome = policy.Allow // only an allowed decision has no reason
 	}
-	return denied(call, d.Denial(call.Principal.ARN, q.Action, q.Shown))
+	return denied(call, d.Denial(named(call.Principal), q.Action, q.Shown))
+}
+
+// named is the caller as a denial names it. A service has a name and no ARN.
+func named(p *aws.Principal) string {
+	if p.ARN == "" {
+		return p.Service
+	}
+	return p.ARN
 }
 
 // Would decides without noting anything: for checks whether a change would lock
