@@ -1,7 +1,6 @@
 package denial
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -122,7 +121,7 @@ func show(s string) string {
 const (
 	// most is how many values of a list are kept; a text shows fewer.
 	most = 20
-	// maxBytes bounds an explanation as JSON. Whoever writes policies could
+	// maxBytes bounds the texts of an explanation. Whoever writes policies could
 	// otherwise have them repeated, with the request's values, denial after
 	// denial.
 	maxBytes = 512 << 10
@@ -166,10 +165,30 @@ func abridge(x *policy.Explanation) {
 	}
 }
 
-func size(x *policy.Explanation) int {
-	b, err := json.Marshal(x)
-	if err != nil {
-		return 0 // strings always marshal
+// size is about how long an explanation is.
+func size(x *policy.Explanation) (n int) {
+	add := func(texts ...string) {
+		for _, text := range texts {
+			n += len(text) + 8
+		}
 	}
-	return len(b)
+	for i := range x.Policies {
+		for j := range x.Policies[i].Statements {
+			st := &x.Policies[i].Statements[j]
+			n += 64
+			for _, m := range st.Misses {
+				add(m.Element, m.Detail)
+			}
+			for k := range st.Conditions {
+				c := &st.Conditions[k]
+				add(c.Operator, c.Key)
+				add(c.Want...)
+				add(c.Got...)
+			}
+			for k := range st.Elements {
+				add(st.Elements[k].Values...)
+			}
+		}
+	}
+	return n
 }

@@ -139,41 +139,63 @@ func (p *pending) explained(log *slog.Logger) *Denial {
 // else writes meanwhile.
 const batch = 100
 
-// Flush writes what waits; a job calls it about every second. What cannot be
-// written waits for the next time.
-func (l *Log) Flush(ctx context.Context) error {
+// flushTime is how long the job works in a row, about a second apart: a flood of
+// calls denied under long policies must not take a processor from those that are
+// served.
+const flushTime = 250 * time.Millisecond
+
+// FlushSome is Flush for the job that runs about every second: it ends early, and
+// has the rest wait for the next run.
+func (l *Log) FlushSome(ctx context.Context) error {
+	return l.flush(ctx, time.Now().Add(flushTime))
+}
+
+// Flush writes what waits. What cannot be written waits for the next time.
+func (l *Log) Flush(ctx context.Context) error { return l.flush(ctx, time.Time{}) }
+
+// flush writes until the time is end; the zero time has no end.
+func (l *Log) flush(ctx context.Context, end time.Time) error {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	l.mu.Lock()
 	left := len(l.pending)
 	l.mu.Unlock()
-	for left > 0 {
+	late := func() bool { return !end.IsZero() && time.Now().After(end) }
+	for left > 0 && !late() {
 		l.mu.Lock()
-		now := slices.Clone(l.pending[:min(left, batch)])
+		some := slices.Clone(l.pending[:min(left, batch)])
 		l.mu.Unlock()
 		var rows []*row
-		for _, p := range now {
-			d := p.explained(l.log)
-			if d == nil {
-				l.dropped.Add(1)
-				continue
+		done := 0
+		for done < len(some) && (done == 0 || !late()) {
+			if r := l.row(ctx, some[done]); r != nil {
+				rows = append(rows, r)
 			}
-			r, err := newRow(d)
-			if err != nil {
-				l.log.ErrorContext(ctx, "a denial cannot be kept", "request_id", d.RequestID, "error", err)
-				l.dropped.Add(1)
-				continue
-			}
-			rows = append(rows, r)
+			done++
 		}
 		if err := l.db.Maintain(ctx, func(tx store.Tx) error { return insert(tx, rows) }); err != nil {
 			return err
 		}
 		l.written.Add(int64(len(rows)))
-		l.forget(len(now))
-		left -= len(now)
+		l.dropped.Add(int64(done - len(rows)))
+		l.forget(done)
+		left -= done
 	}
 	return nil
+}
+
+// row makes the row of p, or nil and a line in the log.
+func (l *Log) row(ctx context.Context, p *pending) *row {
+	d := p.explained(l.log)
+	if d == nil {
+		return nil
+	}
+	r, err := newRow(d)
+	if err != nil {
+		l.log.ErrorContext(ctx, "a denial cannot be kept", "request_id", d.RequestID, "error", err)
+		return nil
+	}
+	return r
 }
 
 // forget takes the oldest n off the queue.

@@ -294,6 +294,16 @@ func TestFlushIsRepeatable(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		some := newLog(db, nil)
+		for i := range 50 {
+			some.Observe(call(own, fmt.Sprint("c", i)))
+		}
+		for runs := 0; some.Stats().Waiting > 0; runs++ {
+			before := some.Stats().Waiting
+			if err := some.FlushSome(t.Context()); err != nil || some.Stats().Waiting >= before {
+				t.Fatalf("run %d ends with %v, and %d wait after %d", runs, err, some.Stats().Waiting, before)
+			}
+		}
 		again := newLog(db, nil)
 		again.Observe(call(own, "c0")) // The same event, as after a commit whose outcome was unknown.
 		flush(t, again)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/store"
@@ -26,9 +27,17 @@ func newRow(d *Denial) (*row, error) {
 	return &row{d, packed}, nil
 }
 
+// compressors are kept: making one takes longer than using it.
+var compressors = sync.Pool{New: func() any {
+	z, _ := zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // fails for a level that there is not
+	return z
+}}
+
 func pack(d *Denial) ([]byte, error) {
 	var b bytes.Buffer
-	z := zlib.NewWriter(&b)
+	z := compressors.Get().(*zlib.Writer)
+	defer compressors.Put(z)
+	z.Reset(&b)
 	if err := json.NewEncoder(z).Encode(d); err != nil {
 		return nil, fmt.Errorf("encode explanation: %w", err)
 	}
@@ -44,8 +53,9 @@ func Unpack(packed []byte) (*Denial, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read explanation: %w", err)
 	}
-	// Twice: the whole explanation and the account's. What surrounds them is small.
-	b, err := io.ReadAll(io.LimitReader(z, 4*maxBytes))
+	// More than the whole explanation, the account's and what JSON adds take: a
+	// damaged row must not fill the memory.
+	b, err := io.ReadAll(io.LimitReader(z, 64*maxBytes))
 	if err != nil {
 		return nil, fmt.Errorf("read explanation: %w", err)
 	}

@@ -191,7 +191,7 @@ func (s *Server) jobs() []jobs.Job {
 			return time.Time{}, s.secrets.FlushAccesses(ctx)
 		}},
 		{Name: "denial.flush", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
-			return time.Time{}, s.denials.Flush(ctx)
+			return time.Time{}, s.denials.FlushSome(ctx)
 		}},
 		{Name: "denial.prune", Every: time.Minute, Run: s.denials.Prune},
 		{Name: "secretsmanager.replication", Every: time.Second, Run: s.secrets.ReplicateDue},
