@@ -28,7 +28,15 @@ type Config struct {
 	Sessions session.Keys
 	// Regions are those of the deployment: a signature for any other is refused.
 	Regions []string
-	Now     func() time.Time
+	// Uses is told of every call whose signature was good; nil when nobody asks.
+	Uses Uses
+	Now  func() time.Time
+}
+
+// Uses learns when keys and roles are used. IAM provides it. Used is on the path of
+// every call, so it must neither wait nor write.
+type Uses interface {
+	Used(p *aws.Principal, service, region string, now time.Time)
 }
 
 // Service authenticates and authorises.
@@ -36,6 +44,7 @@ type Service struct {
 	cache   *cache
 	keys    *sigv4.KeyCache
 	regions []string
+	uses    Uses
 	now     func() time.Time
 }
 
@@ -46,7 +55,7 @@ const signingKeys = 50_000
 // New makes the service.
 func New(c Config) *Service {
 	keys := sigv4.NewKeyCache(signingKeys)
-	return &Service{cache: newCache(c.Directory, c.Generations, c.Sessions, keys.Drop), keys: keys, regions: c.Regions, now: c.Now}
+	return &Service{cache: newCache(c.Directory, c.Generations, c.Sessions, keys.Drop), keys: keys, regions: c.Regions, uses: c.Uses, now: c.Now}
 }
 
 // Authenticate verifies the signature of a request and fills principal and
@@ -114,6 +123,9 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 	}
 	if !reaches(id.Session, c.Service.Name) {
 		return nil, "", sigv4.ErrUnrecognizedClient
+	}
+	if s.uses != nil {
+		s.uses.Used(id.Principal, sig.Service, sig.Region, now)
 	}
 	return id, sig.Region, nil
 }

@@ -133,6 +133,7 @@ type Quotas struct {
 	LabelsPerSecret   int `yaml:"labels_per_secret,omitempty"`
 	TagsPerSecret     int `yaml:"tags_per_secret,omitempty"`
 	Users             int `yaml:"users,omitempty"`
+	Groups            int `yaml:"groups,omitempty"`
 	Roles             int `yaml:"roles,omitempty"`
 	Policies          int `yaml:"policies,omitempty"`
 	AccessKeysPerUser int `yaml:"access_keys_per_user,omitempty"`

@@ -42,14 +42,14 @@ var API = wire.Service{
 		{Name: "CreateLoginProfile"},
 		{Name: "CreateOpenIDConnectProvider"},
 		{Name: "CreatePolicy", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
-		{Name: "CreatePolicyVersion", Built: true, Errors: []string{"InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "CreatePolicyVersion"},
 		{Name: "CreateRole", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreateSAMLProvider"},
 		{Name: "CreateServiceLinkedRole"},
 		{Name: "CreateServiceSpecificCredential"},
 		{Name: "CreateUser", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "CreateVirtualMFADevice"},
-		{Name: "DeactivateMFADevice"},
+		{Name: "CreateVirtualMFADevice", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "ServiceFailure"}},
+		{Name: "DeactivateMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "EntityTemporarilyUnmodifiable", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccessKey", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccountAlias"},
 		{Name: "DeleteAccountPasswordPolicy"},
@@ -59,9 +59,9 @@ var API = wire.Service{
 		{Name: "DeleteLoginProfile"},
 		{Name: "DeleteOpenIDConnectProvider"},
 		{Name: "DeletePolicy", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeletePolicyVersion", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "DeletePolicyVersion"},
 		{Name: "DeleteRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
-		{Name: "DeleteRolePermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
+		{Name: "DeleteRolePermissionsBoundary"},
 		{Name: "DeleteRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DeleteSAMLProvider"},
 		{Name: "DeleteSSHPublicKey"},
@@ -70,23 +70,23 @@ var API = wire.Service{
 		{Name: "DeleteServiceSpecificCredential"},
 		{Name: "DeleteSigningCertificate"},
 		{Name: "DeleteUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeleteUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
+		{Name: "DeleteUserPermissionsBoundary"},
 		{Name: "DeleteUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeleteVirtualMFADevice"},
+		{Name: "DeleteVirtualMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DetachGroupPolicy"},
 		{Name: "DetachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DetachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DisableOrganizationsRootCredentialsManagement"},
 		{Name: "DisableOrganizationsRootSessions"},
 		{Name: "DisableOutboundWebIdentityFederation"},
-		{Name: "EnableMFADevice"},
+		{Name: "EnableMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "EntityTemporarilyUnmodifiable", "InvalidAuthenticationCode", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "EnableOrganizationsRootCredentialsManagement"},
 		{Name: "EnableOrganizationsRootSessions"},
 		{Name: "EnableOutboundWebIdentityFederation"},
 		{Name: "GenerateCredentialReport"},
 		{Name: "GenerateOrganizationsAccessReport"},
 		{Name: "GenerateServiceLastAccessedDetails"},
-		{Name: "GetAccessKeyLastUsed"},
+		{Name: "GetAccessKeyLastUsed", Built: true, ReadOnly: true},
 		{Name: "GetAccountAuthorizationDetails"},
 		{Name: "GetAccountPasswordPolicy"},
 		{Name: "GetAccountSummary"},
@@ -104,7 +104,7 @@ var API = wire.Service{
 		{Name: "GetOrganizationsAccessReport"},
 		{Name: "GetOutboundWebIdentityFederationInfo"},
 		{Name: "GetPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "GetPolicyVersion", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "GetPolicyVersion"},
 		{Name: "GetRole", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetRolePolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetSAMLProvider"},
@@ -121,7 +121,7 @@ var API = wire.Service{
 		{Name: "ListAttachedRolePolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAttachedUserPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListDelegationRequests"},
-		{Name: "ListEntitiesForPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "ListEntitiesForPolicy"},
 		{Name: "ListGroupPolicies"},
 		{Name: "ListGroups"},
 		{Name: "ListGroupsForUser"},
@@ -129,14 +129,14 @@ var API = wire.Service{
 		{Name: "ListInstanceProfiles"},
 		{Name: "ListInstanceProfilesForRole"},
 		{Name: "ListMFADeviceTags"},
-		{Name: "ListMFADevices"},
+		{Name: "ListMFADevices", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListOpenIDConnectProviderTags"},
 		{Name: "ListOpenIDConnectProviders"},
 		{Name: "ListOrganizationsFeatures"},
-		{Name: "ListPolicies", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
+		{Name: "ListPolicies"},
 		{Name: "ListPoliciesGrantingServiceAccess"},
-		{Name: "ListPolicyTags", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "ListPolicyVersions", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "ListPolicyTags"},
+		{Name: "ListPolicyVersions"},
 		{Name: "ListRolePolicies", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListRoleTags", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListRoles", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
@@ -150,11 +150,11 @@ var API = wire.Service{
 		{Name: "ListUserPolicies", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListUserTags"},
 		{Name: "ListUsers", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
-		{Name: "ListVirtualMFADevices"},
+		{Name: "ListVirtualMFADevices", Built: true, ReadOnly: true},
 		{Name: "PutGroupPolicy"},
-		{Name: "PutRolePermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
+		{Name: "PutRolePermissionsBoundary"},
 		{Name: "PutRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
-		{Name: "PutUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
+		{Name: "PutUserPermissionsBoundary"},
 		{Name: "PutUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "RejectDelegationRequest"},
 		{Name: "RemoveClientIDFromOpenIDConnectProvider"},
@@ -163,14 +163,14 @@ var API = wire.Service{
 		{Name: "ResetServiceSpecificCredential"},
 		{Name: "ResyncMFADevice"},
 		{Name: "SendDelegationToken"},
-		{Name: "SetDefaultPolicyVersion", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "SetDefaultPolicyVersion"},
 		{Name: "SetSecurityTokenServicePreferences"},
 		{Name: "SimulateCustomPolicy"},
 		{Name: "SimulatePrincipalPolicy"},
 		{Name: "TagInstanceProfile"},
 		{Name: "TagMFADevice"},
 		{Name: "TagOpenIDConnectProvider"},
-		{Name: "TagPolicy", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "TagPolicy"},
 		{Name: "TagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "TagSAMLProvider"},
 		{Name: "TagServerCertificate"},
@@ -178,7 +178,7 @@ var API = wire.Service{
 		{Name: "UntagInstanceProfile"},
 		{Name: "UntagMFADevice"},
 		{Name: "UntagOpenIDConnectProvider"},
-		{Name: "UntagPolicy", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "UntagPolicy"},
 		{Name: "UntagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UntagSAMLProvider"},
 		{Name: "UntagServerCertificate"},
@@ -210,22 +210,22 @@ type Operations interface {
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
-	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
 	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
 	CreateUser(ctx context.Context, in *CreateUserInput) (*CreateUserOutput, error)
+	CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualMFADeviceInput) (*CreateVirtualMFADeviceOutput, error)
+	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
-	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
 	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
-	DeleteRolePermissionsBoundary(ctx context.Context, in *DeleteRolePermissionsBoundaryInput) (*DeleteRolePermissionsBoundaryOutput, error)
 	DeleteRolePolicy(ctx context.Context, in *DeleteRolePolicyInput) (*DeleteRolePolicyOutput, error)
 	DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteUserOutput, error)
-	DeleteUserPermissionsBoundary(ctx context.Context, in *DeleteUserPermissionsBoundaryInput) (*DeleteUserPermissionsBoundaryOutput, error)
 	DeleteUserPolicy(ctx context.Context, in *DeleteUserPolicyInput) (*DeleteUserPolicyOutput, error)
+	DeleteVirtualMFADevice(ctx context.Context, in *DeleteVirtualMFADeviceInput) (*DeleteVirtualMFADeviceOutput, error)
 	DetachRolePolicy(ctx context.Context, in *DetachRolePolicyInput) (*DetachRolePolicyOutput, error)
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
+	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
+	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
-	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
 	GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput, error)
 	GetRolePolicy(ctx context.Context, in *GetRolePolicyInput) (*GetRolePolicyOutput, error)
 	GetUser(ctx context.Context, in *GetUserInput) (*GetUserOutput, error)
@@ -233,23 +233,16 @@ type Operations interface {
 	ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (*ListAccessKeysOutput, error)
 	ListAttachedRolePolicies(ctx context.Context, in *ListAttachedRolePoliciesInput) (*ListAttachedRolePoliciesOutput, error)
 	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
-	ListEntitiesForPolicy(ctx context.Context, in *ListEntitiesForPolicyInput) (*ListEntitiesForPolicyOutput, error)
-	ListPolicies(ctx context.Context, in *ListPoliciesInput) (*ListPoliciesOutput, error)
-	ListPolicyTags(ctx context.Context, in *ListPolicyTagsInput) (*ListPolicyTagsOutput, error)
-	ListPolicyVersions(ctx context.Context, in *ListPolicyVersionsInput) (*ListPolicyVersionsOutput, error)
+	ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (*ListMFADevicesOutput, error)
 	ListRolePolicies(ctx context.Context, in *ListRolePoliciesInput) (*ListRolePoliciesOutput, error)
 	ListRoleTags(ctx context.Context, in *ListRoleTagsInput) (*ListRoleTagsOutput, error)
 	ListRoles(ctx context.Context, in *ListRolesInput) (*ListRolesOutput, error)
 	ListUserPolicies(ctx context.Context, in *ListUserPoliciesInput) (*ListUserPoliciesOutput, error)
 	ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsersOutput, error)
-	PutRolePermissionsBoundary(ctx context.Context, in *PutRolePermissionsBoundaryInput) (*PutRolePermissionsBoundaryOutput, error)
+	ListVirtualMFADevices(ctx context.Context, in *ListVirtualMFADevicesInput) (*ListVirtualMFADevicesOutput, error)
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
-	PutUserPermissionsBoundary(ctx context.Context, in *PutUserPermissionsBoundaryInput) (*PutUserPermissionsBoundaryOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
-	SetDefaultPolicyVersion(ctx context.Context, in *SetDefaultPolicyVersionInput) (*SetDefaultPolicyVersionOutput, error)
-	TagPolicy(ctx context.Context, in *TagPolicyInput) (*TagPolicyOutput, error)
 	TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error)
-	UntagPolicy(ctx context.Context, in *UntagPolicyInput) (*UntagPolicyOutput, error)
 	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
 	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
@@ -264,22 +257,22 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
 		wire.Op("CreatePolicy", o.CreatePolicy),
-		wire.Op("CreatePolicyVersion", o.CreatePolicyVersion),
 		wire.Op("CreateRole", o.CreateRole),
 		wire.Op("CreateUser", o.CreateUser),
+		wire.Op("CreateVirtualMFADevice", o.CreateVirtualMFADevice),
+		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
 		wire.Op("DeletePolicy", o.DeletePolicy),
-		wire.Op("DeletePolicyVersion", o.DeletePolicyVersion),
 		wire.Op("DeleteRole", o.DeleteRole),
-		wire.Op("DeleteRolePermissionsBoundary", o.DeleteRolePermissionsBoundary),
 		wire.Op("DeleteRolePolicy", o.DeleteRolePolicy),
 		wire.Op("DeleteUser", o.DeleteUser),
-		wire.Op("DeleteUserPermissionsBoundary", o.DeleteUserPermissionsBoundary),
 		wire.Op("DeleteUserPolicy", o.DeleteUserPolicy),
+		wire.Op("DeleteVirtualMFADevice", o.DeleteVirtualMFADevice),
 		wire.Op("DetachRolePolicy", o.DetachRolePolicy),
 		wire.Op("DetachUserPolicy", o.DetachUserPolicy),
+		wire.Op("EnableMFADevice", o.EnableMFADevice),
+		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
 		wire.Op("GetPolicy", o.GetPolicy),
-		wire.Op("GetPolicyVersion", o.GetPolicyVersion),
 		wire.Op("GetRole", o.GetRole),
 		wire.Op("GetRolePolicy", o.GetRolePolicy),
 		wire.Op("GetUser", o.GetUser),
@@ -287,23 +280,16 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListAccessKeys", o.ListAccessKeys),
 		wire.Op("ListAttachedRolePolicies", o.ListAttachedRolePolicies),
 		wire.Op("ListAttachedUserPolicies", o.ListAttachedUserPolicies),
-		wire.Op("ListEntitiesForPolicy", o.ListEntitiesForPolicy),
-		wire.Op("ListPolicies", o.ListPolicies),
-		wire.Op("ListPolicyTags", o.ListPolicyTags),
-		wire.Op("ListPolicyVersions", o.ListPolicyVersions),
+		wire.Op("ListMFADevices", o.ListMFADevices),
 		wire.Op("ListRolePolicies", o.ListRolePolicies),
 		wire.Op("ListRoleTags", o.ListRoleTags),
 		wire.Op("ListRoles", o.ListRoles),
 		wire.Op("ListUserPolicies", o.ListUserPolicies),
 		wire.Op("ListUsers", o.ListUsers),
-		wire.Op("PutRolePermissionsBoundary", o.PutRolePermissionsBoundary),
+		wire.Op("ListVirtualMFADevices", o.ListVirtualMFADevices),
 		wire.Op("PutRolePolicy", o.PutRolePolicy),
-		wire.Op("PutUserPermissionsBoundary", o.PutUserPermissionsBoundary),
 		wire.Op("PutUserPolicy", o.PutUserPolicy),
-		wire.Op("SetDefaultPolicyVersion", o.SetDefaultPolicyVersion),
-		wire.Op("TagPolicy", o.TagPolicy),
 		wire.Op("TagRole", o.TagRole),
-		wire.Op("UntagPolicy", o.UntagPolicy),
 		wire.Op("UntagRole", o.UntagRole),
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
 		wire.Op("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy),
@@ -392,26 +378,6 @@ func (x *CreatePolicyInput) Validate(v *wire.Validation) {
 	}
 }
 
-// CreatePolicyVersionInput is the input of CreatePolicyVersion.
-type CreatePolicyVersionInput struct {
-	PolicyArn      *string `json:"PolicyArn,omitzero"`
-	PolicyDocument *string `json:"PolicyDocument,omitzero"`
-	SetAsDefault   *bool   `json:"SetAsDefault,omitzero"`
-}
-
-// CreatePolicyVersionOutput is the output of CreatePolicyVersion.
-type CreatePolicyVersionOutput struct {
-	PolicyVersion *PolicyVersion `json:"PolicyVersion,omitzero"`
-}
-
-// Validate checks x against the model's constraints.
-func (x *CreatePolicyVersionInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
-	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
-}
-
 // CreateRoleInput is the input of CreateRole.
 type CreateRoleInput struct {
 	Path                     *string `json:"Path,omitzero"`
@@ -469,6 +435,50 @@ func (x *CreateUserInput) Validate(v *wire.Validation) {
 	}
 }
 
+// CreateVirtualMFADeviceInput is the input of CreateVirtualMFADevice.
+type CreateVirtualMFADeviceInput struct {
+	Path                 *string `json:"Path,omitzero"`
+	VirtualMFADeviceName *string `json:"VirtualMFADeviceName,omitzero"`
+	Tags                 []Tag   `json:"Tags,omitzero"`
+}
+
+// CreateVirtualMFADeviceOutput is the output of CreateVirtualMFADevice.
+type CreateVirtualMFADeviceOutput struct {
+	VirtualMFADevice *VirtualMFADevice `json:"VirtualMFADevice,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (CreateVirtualMFADeviceOutput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "CreateVirtualMFADeviceOutput")
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreateVirtualMFADeviceInput) Validate(v *wire.Validation) {
+	v.String(nil, "path", x.Path, rulePathType)
+	v.Required(nil, "virtualMFADeviceName", x.VirtualMFADeviceName == nil)
+	v.String(nil, "virtualMFADeviceName", x.VirtualMFADeviceName, ruleVirtualMFADeviceName)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
+// DeactivateMFADeviceInput is the input of DeactivateMFADevice.
+type DeactivateMFADeviceInput struct {
+	UserName     *string `json:"UserName,omitzero"`
+	SerialNumber *string `json:"SerialNumber,omitzero"`
+}
+
+// DeactivateMFADeviceOutput is the output of DeactivateMFADevice.
+type DeactivateMFADeviceOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeactivateMFADeviceInput) Validate(v *wire.Validation) {
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.Required(nil, "serialNumber", x.SerialNumber == nil)
+	v.String(nil, "serialNumber", x.SerialNumber, ruleSerialNumberType)
+}
+
 // DeleteAccessKeyInput is the input of DeleteAccessKey.
 type DeleteAccessKeyInput struct {
 	UserName    *string `json:"UserName,omitzero"`
@@ -499,23 +509,6 @@ func (x *DeletePolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 }
 
-// DeletePolicyVersionInput is the input of DeletePolicyVersion.
-type DeletePolicyVersionInput struct {
-	PolicyArn *string `json:"PolicyArn,omitzero"`
-	VersionId *string `json:"VersionId,omitzero"`
-}
-
-// DeletePolicyVersionOutput is the output of DeletePolicyVersion.
-type DeletePolicyVersionOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *DeletePolicyVersionInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.Required(nil, "versionId", x.VersionId == nil)
-	v.String(nil, "versionId", x.VersionId, rulePolicyVersionIdType)
-}
-
 // DeleteRoleInput is the input of DeleteRole.
 type DeleteRoleInput struct {
 	RoleName *string `json:"RoleName,omitzero"`
@@ -526,20 +519,6 @@ type DeleteRoleOutput struct{}
 
 // Validate checks x against the model's constraints.
 func (x *DeleteRoleInput) Validate(v *wire.Validation) {
-	v.Required(nil, "roleName", x.RoleName == nil)
-	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
-}
-
-// DeleteRolePermissionsBoundaryInput is the input of DeleteRolePermissionsBoundary.
-type DeleteRolePermissionsBoundaryInput struct {
-	RoleName *string `json:"RoleName,omitzero"`
-}
-
-// DeleteRolePermissionsBoundaryOutput is the output of DeleteRolePermissionsBoundary.
-type DeleteRolePermissionsBoundaryOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *DeleteRolePermissionsBoundaryInput) Validate(v *wire.Validation) {
 	v.Required(nil, "roleName", x.RoleName == nil)
 	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
 }
@@ -575,20 +554,6 @@ func (x *DeleteUserInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 }
 
-// DeleteUserPermissionsBoundaryInput is the input of DeleteUserPermissionsBoundary.
-type DeleteUserPermissionsBoundaryInput struct {
-	UserName *string `json:"UserName,omitzero"`
-}
-
-// DeleteUserPermissionsBoundaryOutput is the output of DeleteUserPermissionsBoundary.
-type DeleteUserPermissionsBoundaryOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *DeleteUserPermissionsBoundaryInput) Validate(v *wire.Validation) {
-	v.Required(nil, "userName", x.UserName == nil)
-	v.String(nil, "userName", x.UserName, ruleUserNameType)
-}
-
 // DeleteUserPolicyInput is the input of DeleteUserPolicy.
 type DeleteUserPolicyInput struct {
 	UserName   *string `json:"UserName,omitzero"`
@@ -604,6 +569,20 @@ func (x *DeleteUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 	v.Required(nil, "policyName", x.PolicyName == nil)
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+}
+
+// DeleteVirtualMFADeviceInput is the input of DeleteVirtualMFADevice.
+type DeleteVirtualMFADeviceInput struct {
+	SerialNumber *string `json:"SerialNumber,omitzero"`
+}
+
+// DeleteVirtualMFADeviceOutput is the output of DeleteVirtualMFADevice.
+type DeleteVirtualMFADeviceOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteVirtualMFADeviceInput) Validate(v *wire.Validation) {
+	v.Required(nil, "serialNumber", x.SerialNumber == nil)
+	v.String(nil, "serialNumber", x.SerialNumber, ruleSerialNumberType)
 }
 
 // DetachRolePolicyInput is the input of DetachRolePolicy.
@@ -640,6 +619,49 @@ func (x *DetachUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 }
 
+// EnableMFADeviceInput is the input of EnableMFADevice.
+type EnableMFADeviceInput struct {
+	UserName            *string              `json:"UserName,omitzero"`
+	SerialNumber        *string              `json:"SerialNumber,omitzero"`
+	AuthenticationCode1 *aws.SensitiveString `json:"AuthenticationCode1,omitzero"`
+	AuthenticationCode2 *aws.SensitiveString `json:"AuthenticationCode2,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (EnableMFADeviceInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "EnableMFADeviceInput") }
+
+// EnableMFADeviceOutput is the output of EnableMFADevice.
+type EnableMFADeviceOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *EnableMFADeviceInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.Required(nil, "serialNumber", x.SerialNumber == nil)
+	v.String(nil, "serialNumber", x.SerialNumber, ruleSerialNumberType)
+	v.Required(nil, "authenticationCode1", x.AuthenticationCode1 == nil)
+	v.Secret(nil, "authenticationCode1", x.AuthenticationCode1, ruleAuthenticationCodeType)
+	v.Required(nil, "authenticationCode2", x.AuthenticationCode2 == nil)
+	v.Secret(nil, "authenticationCode2", x.AuthenticationCode2, ruleAuthenticationCodeType)
+}
+
+// GetAccessKeyLastUsedInput is the input of GetAccessKeyLastUsed.
+type GetAccessKeyLastUsedInput struct {
+	AccessKeyId *string `json:"AccessKeyId,omitzero"`
+}
+
+// GetAccessKeyLastUsedOutput is the output of GetAccessKeyLastUsed.
+type GetAccessKeyLastUsedOutput struct {
+	UserName          *string            `json:"UserName,omitzero"`
+	AccessKeyLastUsed *AccessKeyLastUsed `json:"AccessKeyLastUsed,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetAccessKeyLastUsedInput) Validate(v *wire.Validation) {
+	v.Required(nil, "accessKeyId", x.AccessKeyId == nil)
+	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
+}
+
 // GetPolicyInput is the input of GetPolicy.
 type GetPolicyInput struct {
 	PolicyArn *string `json:"PolicyArn,omitzero"`
@@ -654,25 +676,6 @@ type GetPolicyOutput struct {
 func (x *GetPolicyInput) Validate(v *wire.Validation) {
 	v.Required(nil, "policyArn", x.PolicyArn == nil)
 	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-}
-
-// GetPolicyVersionInput is the input of GetPolicyVersion.
-type GetPolicyVersionInput struct {
-	PolicyArn *string `json:"PolicyArn,omitzero"`
-	VersionId *string `json:"VersionId,omitzero"`
-}
-
-// GetPolicyVersionOutput is the output of GetPolicyVersion.
-type GetPolicyVersionOutput struct {
-	PolicyVersion *PolicyVersion `json:"PolicyVersion,omitzero"`
-}
-
-// Validate checks x against the model's constraints.
-func (x *GetPolicyVersionInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.Required(nil, "versionId", x.VersionId == nil)
-	v.String(nil, "versionId", x.VersionId, rulePolicyVersionIdType)
 }
 
 // GetRoleInput is the input of GetRole.
@@ -817,102 +820,23 @@ func (x *ListAttachedUserPoliciesInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
-// ListEntitiesForPolicyInput is the input of ListEntitiesForPolicy.
-type ListEntitiesForPolicyInput struct {
-	PolicyArn         *string `json:"PolicyArn,omitzero"`
-	EntityFilter      *string `json:"EntityFilter,omitzero"`
-	PathPrefix        *string `json:"PathPrefix,omitzero"`
-	PolicyUsageFilter *string `json:"PolicyUsageFilter,omitzero"`
-	Marker            *string `json:"Marker,omitzero"`
-	MaxItems          *int32  `json:"MaxItems,omitzero"`
+// ListMFADevicesInput is the input of ListMFADevices.
+type ListMFADevicesInput struct {
+	UserName *string `json:"UserName,omitzero"`
+	Marker   *string `json:"Marker,omitzero"`
+	MaxItems *int32  `json:"MaxItems,omitzero"`
 }
 
-// ListEntitiesForPolicyOutput is the output of ListEntitiesForPolicy.
-type ListEntitiesForPolicyOutput struct {
-	PolicyGroups []PolicyGroup `json:"PolicyGroups,omitzero"`
-	PolicyUsers  []PolicyUser  `json:"PolicyUsers,omitzero"`
-	PolicyRoles  []PolicyRole  `json:"PolicyRoles,omitzero"`
-	IsTruncated  *bool         `json:"IsTruncated,omitzero"`
-	Marker       *string       `json:"Marker,omitzero"`
+// ListMFADevicesOutput is the output of ListMFADevices.
+type ListMFADevicesOutput struct {
+	MFADevices  []MFADevice `json:"MFADevices,omitzero"`
+	IsTruncated *bool       `json:"IsTruncated,omitzero"`
+	Marker      *string     `json:"Marker,omitzero"`
 }
 
 // Validate checks x against the model's constraints.
-func (x *ListEntitiesForPolicyInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.String(nil, "entityFilter", x.EntityFilter, ruleEntityType)
-	v.String(nil, "pathPrefix", x.PathPrefix, rulePathType)
-	v.String(nil, "policyUsageFilter", x.PolicyUsageFilter, rulePolicyUsageType)
-	v.String(nil, "marker", x.Marker, ruleMarkerType)
-	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
-}
-
-// ListPoliciesInput is the input of ListPolicies.
-type ListPoliciesInput struct {
-	Scope             *string `json:"Scope,omitzero"`
-	OnlyAttached      *bool   `json:"OnlyAttached,omitzero"`
-	PathPrefix        *string `json:"PathPrefix,omitzero"`
-	PolicyUsageFilter *string `json:"PolicyUsageFilter,omitzero"`
-	Marker            *string `json:"Marker,omitzero"`
-	MaxItems          *int32  `json:"MaxItems,omitzero"`
-}
-
-// ListPoliciesOutput is the output of ListPolicies.
-type ListPoliciesOutput struct {
-	Policies    []Policy `json:"Policies,omitzero"`
-	IsTruncated *bool    `json:"IsTruncated,omitzero"`
-	Marker      *string  `json:"Marker,omitzero"`
-}
-
-// Validate checks x against the model's constraints.
-func (x *ListPoliciesInput) Validate(v *wire.Validation) {
-	v.String(nil, "scope", x.Scope, rulePolicyScopeType)
-	v.String(nil, "pathPrefix", x.PathPrefix, rulePolicyPathType)
-	v.String(nil, "policyUsageFilter", x.PolicyUsageFilter, rulePolicyUsageType)
-	v.String(nil, "marker", x.Marker, ruleMarkerType)
-	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
-}
-
-// ListPolicyTagsInput is the input of ListPolicyTags.
-type ListPolicyTagsInput struct {
-	PolicyArn *string `json:"PolicyArn,omitzero"`
-	Marker    *string `json:"Marker,omitzero"`
-	MaxItems  *int32  `json:"MaxItems,omitzero"`
-}
-
-// ListPolicyTagsOutput is the output of ListPolicyTags.
-type ListPolicyTagsOutput struct {
-	Tags        []Tag   `json:"Tags,omitzero"`
-	IsTruncated *bool   `json:"IsTruncated,omitzero"`
-	Marker      *string `json:"Marker,omitzero"`
-}
-
-// Validate checks x against the model's constraints.
-func (x *ListPolicyTagsInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.String(nil, "marker", x.Marker, ruleMarkerType)
-	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
-}
-
-// ListPolicyVersionsInput is the input of ListPolicyVersions.
-type ListPolicyVersionsInput struct {
-	PolicyArn *string `json:"PolicyArn,omitzero"`
-	Marker    *string `json:"Marker,omitzero"`
-	MaxItems  *int32  `json:"MaxItems,omitzero"`
-}
-
-// ListPolicyVersionsOutput is the output of ListPolicyVersions.
-type ListPolicyVersionsOutput struct {
-	Versions    []PolicyVersion `json:"Versions,omitzero"`
-	IsTruncated *bool           `json:"IsTruncated,omitzero"`
-	Marker      *string         `json:"Marker,omitzero"`
-}
-
-// Validate checks x against the model's constraints.
-func (x *ListPolicyVersionsInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+func (x *ListMFADevicesInput) Validate(v *wire.Validation) {
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
@@ -1025,21 +949,30 @@ func (x *ListUsersInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
-// PutRolePermissionsBoundaryInput is the input of PutRolePermissionsBoundary.
-type PutRolePermissionsBoundaryInput struct {
-	RoleName            *string `json:"RoleName,omitzero"`
-	PermissionsBoundary *string `json:"PermissionsBoundary,omitzero"`
+// ListVirtualMFADevicesInput is the input of ListVirtualMFADevices.
+type ListVirtualMFADevicesInput struct {
+	AssignmentStatus *string `json:"AssignmentStatus,omitzero"`
+	Marker           *string `json:"Marker,omitzero"`
+	MaxItems         *int32  `json:"MaxItems,omitzero"`
 }
 
-// PutRolePermissionsBoundaryOutput is the output of PutRolePermissionsBoundary.
-type PutRolePermissionsBoundaryOutput struct{}
+// ListVirtualMFADevicesOutput is the output of ListVirtualMFADevices.
+type ListVirtualMFADevicesOutput struct {
+	VirtualMFADevices []VirtualMFADevice `json:"VirtualMFADevices,omitzero"`
+	IsTruncated       *bool              `json:"IsTruncated,omitzero"`
+	Marker            *string            `json:"Marker,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (ListVirtualMFADevicesOutput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "ListVirtualMFADevicesOutput")
+}
 
 // Validate checks x against the model's constraints.
-func (x *PutRolePermissionsBoundaryInput) Validate(v *wire.Validation) {
-	v.Required(nil, "roleName", x.RoleName == nil)
-	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
-	v.Required(nil, "permissionsBoundary", x.PermissionsBoundary == nil)
-	v.String(nil, "permissionsBoundary", x.PermissionsBoundary, ruleArnType)
+func (x *ListVirtualMFADevicesInput) Validate(v *wire.Validation) {
+	v.String(nil, "assignmentStatus", x.AssignmentStatus, ruleAssignmentStatusType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
 // PutRolePolicyInput is the input of PutRolePolicy.
@@ -1062,23 +995,6 @@ func (x *PutRolePolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
-// PutUserPermissionsBoundaryInput is the input of PutUserPermissionsBoundary.
-type PutUserPermissionsBoundaryInput struct {
-	UserName            *string `json:"UserName,omitzero"`
-	PermissionsBoundary *string `json:"PermissionsBoundary,omitzero"`
-}
-
-// PutUserPermissionsBoundaryOutput is the output of PutUserPermissionsBoundary.
-type PutUserPermissionsBoundaryOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *PutUserPermissionsBoundaryInput) Validate(v *wire.Validation) {
-	v.Required(nil, "userName", x.UserName == nil)
-	v.String(nil, "userName", x.UserName, ruleUserNameType)
-	v.Required(nil, "permissionsBoundary", x.PermissionsBoundary == nil)
-	v.String(nil, "permissionsBoundary", x.PermissionsBoundary, ruleArnType)
-}
-
 // PutUserPolicyInput is the input of PutUserPolicy.
 type PutUserPolicyInput struct {
 	UserName       *string `json:"UserName,omitzero"`
@@ -1099,43 +1015,6 @@ func (x *PutUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
-// SetDefaultPolicyVersionInput is the input of SetDefaultPolicyVersion.
-type SetDefaultPolicyVersionInput struct {
-	PolicyArn *string `json:"PolicyArn,omitzero"`
-	VersionId *string `json:"VersionId,omitzero"`
-}
-
-// SetDefaultPolicyVersionOutput is the output of SetDefaultPolicyVersion.
-type SetDefaultPolicyVersionOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *SetDefaultPolicyVersionInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.Required(nil, "versionId", x.VersionId == nil)
-	v.String(nil, "versionId", x.VersionId, rulePolicyVersionIdType)
-}
-
-// TagPolicyInput is the input of TagPolicy.
-type TagPolicyInput struct {
-	PolicyArn *string `json:"PolicyArn,omitzero"`
-	Tags      []Tag   `json:"Tags,omitzero"`
-}
-
-// TagPolicyOutput is the output of TagPolicy.
-type TagPolicyOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *TagPolicyInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.Required(nil, "tags", x.Tags == nil)
-	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
-	for i := range x.Tags {
-		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
-	}
-}
-
 // TagRoleInput is the input of TagRole.
 type TagRoleInput struct {
 	RoleName *string `json:"RoleName,omitzero"`
@@ -1153,26 +1032,6 @@ func (x *TagRoleInput) Validate(v *wire.Validation) {
 	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
 	for i := range x.Tags {
 		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
-	}
-}
-
-// UntagPolicyInput is the input of UntagPolicy.
-type UntagPolicyInput struct {
-	PolicyArn *string  `json:"PolicyArn,omitzero"`
-	TagKeys   []string `json:"TagKeys,omitzero"`
-}
-
-// UntagPolicyOutput is the output of UntagPolicy.
-type UntagPolicyOutput struct{}
-
-// Validate checks x against the model's constraints.
-func (x *UntagPolicyInput) Validate(v *wire.Validation) {
-	v.Required(nil, "policyArn", x.PolicyArn == nil)
-	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
-	v.Required(nil, "tagKeys", x.TagKeys == nil)
-	wire.List(v, nil, "tagKeys", x.TagKeys, ruleTagKeyListType)
-	for i := range x.TagKeys {
-		v.String(&wire.Path{Name: "tagKeys", Index: i + 1}, "", &x.TagKeys[i], ruleTagKeyType)
 	}
 }
 
@@ -1281,6 +1140,13 @@ type AccessKey struct {
 // Format prints the name alone, whatever the verb: see [aws.FormatName].
 func (AccessKey) Format(f fmt.State, _ rune) { aws.FormatName(f, "AccessKey") }
 
+// AccessKeyLastUsed is a structure of the API.
+type AccessKeyLastUsed struct {
+	LastUsedDate *aws.Time `json:"LastUsedDate,omitzero"`
+	ServiceName  *string   `json:"ServiceName,omitzero"`
+	Region       *string   `json:"Region,omitzero"`
+}
+
 // AccessKeyMetadata is a structure of the API.
 type AccessKeyMetadata struct {
 	UserName    *string   `json:"UserName,omitzero"`
@@ -1301,6 +1167,13 @@ type AttachedPolicy struct {
 	PolicyArn  *string `json:"PolicyArn,omitzero"`
 }
 
+// MFADevice is a structure of the API.
+type MFADevice struct {
+	UserName     *string   `json:"UserName,omitzero"`
+	SerialNumber *string   `json:"SerialNumber,omitzero"`
+	EnableDate   *aws.Time `json:"EnableDate,omitzero"`
+}
+
 // Policy is a structure of the API.
 type Policy struct {
 	PolicyName                    *string   `json:"PolicyName,omitzero"`
@@ -1315,32 +1188,6 @@ type Policy struct {
 	CreateDate                    *aws.Time `json:"CreateDate,omitzero"`
 	UpdateDate                    *aws.Time `json:"UpdateDate,omitzero"`
 	Tags                          []Tag     `json:"Tags,omitzero"`
-}
-
-// PolicyGroup is a structure of the API.
-type PolicyGroup struct {
-	GroupName *string `json:"GroupName,omitzero"`
-	GroupId   *string `json:"GroupId,omitzero"`
-}
-
-// PolicyRole is a structure of the API.
-type PolicyRole struct {
-	RoleName *string `json:"RoleName,omitzero"`
-	RoleId   *string `json:"RoleId,omitzero"`
-}
-
-// PolicyUser is a structure of the API.
-type PolicyUser struct {
-	UserName *string `json:"UserName,omitzero"`
-	UserId   *string `json:"UserId,omitzero"`
-}
-
-// PolicyVersion is a structure of the API.
-type PolicyVersion struct {
-	Document         *string   `json:"Document,omitzero"`
-	VersionId        *string   `json:"VersionId,omitzero"`
-	IsDefaultVersion *bool     `json:"IsDefaultVersion,omitzero"`
-	CreateDate       *aws.Time `json:"CreateDate,omitzero"`
 }
 
 // Role is a structure of the API.
@@ -1389,31 +1236,29 @@ type User struct {
 	Tags                []Tag                        `json:"Tags,omitzero"`
 }
 
-// Values of EntityType.
-const (
-	EntityUser               = "User"
-	EntityRole               = "Role"
-	EntityGroup              = "Group"
-	EntityLocalManagedPolicy = "LocalManagedPolicy"
-	EntityAWSManagedPolicy   = "AWSManagedPolicy"
-)
+// VirtualMFADevice is a structure of the API.
+type VirtualMFADevice struct {
+	SerialNumber     *string            `json:"SerialNumber,omitzero"`
+	Base32StringSeed aws.SensitiveBytes `json:"Base32StringSeed,omitzero"`
+	QRCodePNG        aws.SensitiveBytes `json:"QRCodePNG,omitzero"`
+	User             *User              `json:"User,omitzero"`
+	EnableDate       *aws.Time          `json:"EnableDate,omitzero"`
+	Tags             []Tag              `json:"Tags,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (VirtualMFADevice) Format(f fmt.State, _ rune) { aws.FormatName(f, "VirtualMFADevice") }
 
 // Values of PermissionsBoundaryAttachmentType.
 const (
 	PermissionsBoundaryAttachmentPermissionsBoundaryPolicy = "PermissionsBoundaryPolicy"
 )
 
-// Values of PolicyUsageType.
+// Values of assignmentStatusType.
 const (
-	PolicyUsagePermissionsPolicy   = "PermissionsPolicy"
-	PolicyUsagePermissionsBoundary = "PermissionsBoundary"
-)
-
-// Values of policyScopeType.
-const (
-	PolicyScopeAll   = "All"
-	PolicyScopeAws   = "AWS"
-	PolicyScopeLocal = "Local"
+	AssignmentStatusAssigned   = "Assigned"
+	AssignmentStatusUnassigned = "Unassigned"
+	AssignmentStatusAny        = "Any"
 )
 
 // Values of statusType.
@@ -1424,10 +1269,10 @@ const (
 )
 
 var (
-	ruleEntityType                 = &wire.Rule{Enum: []string{"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}}
-	rulePolicyUsageType            = &wire.Rule{Enum: []string{"PermissionsPolicy", "PermissionsBoundary"}}
 	ruleAccessKeyIdType            = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
 	ruleArnType                    = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
+	ruleAssignmentStatusType       = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
+	ruleAuthenticationCodeType     = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]+`, `[\d]+`)}
 	ruleExistingUserNameType       = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	ruleMarkerType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
 	ruleMaxItemsType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
@@ -1437,17 +1282,17 @@ var (
 	rulePolicyDocumentType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(131072)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
 	rulePolicyNameType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	rulePolicyPathType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`((/[A-Za-z0-9\.,\+@=_-]+)*)/`, `((/[A-Za-z0-9\.,\+@=_-]+)*)/`)}
-	rulePolicyScopeType            = &wire.Rule{Enum: []string{"All", "AWS", "Local"}}
-	rulePolicyVersionIdType        = &wire.Rule{Pattern: wire.NewPattern(`v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`, `v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`)}
 	ruleRoleDescriptionType        = &wire.Rule{Max: new(int64(1000)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*`, `[\x{9}\x{A}\x{D}\x{20}-\x{7E}\x{A1}-\x{FF}]*`)}
 	ruleRoleMaxSessionDurationType = &wire.Rule{Min: new(int64(3600)), Max: new(int64(43200))}
 	ruleRoleNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleSerialNumberType           = &wire.Rule{Min: new(int64(9)), Max: new(int64(256)), Pattern: wire.NewPattern(`[\w+=/:,.@-]+`, `[\w+=/:,.@-]+`)}
 	ruleStatusType                 = &wire.Rule{Enum: []string{"Active", "Inactive", "Expired"}}
 	ruleTagKeyListType             = &wire.Rule{Max: new(int64(50))}
 	ruleTagKeyType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]+`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`)}
 	ruleTagListType                = &wire.Rule{Max: new(int64(50))}
 	ruleTagValueType               = &wire.Rule{Max: new(int64(256)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
 	ruleUserNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleVirtualMFADeviceName       = &wire.Rule{Min: new(int64(1)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 )
 
 // ErrConcurrentModification makes error ConcurrentModification, HTTP status 409.
@@ -1463,6 +1308,16 @@ func ErrDeleteConflict(format string, args ...any) *aws.Error {
 // ErrEntityAlreadyExists makes error EntityAlreadyExists, HTTP status 409.
 func ErrEntityAlreadyExists(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "EntityAlreadyExists", Status: 409, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrEntityTemporarilyUnmodifiable makes error EntityTemporarilyUnmodifiable, HTTP status 409.
+func ErrEntityTemporarilyUnmodifiable(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "EntityTemporarilyUnmodifiable", Status: 409, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrInvalidAuthenticationCode makes error InvalidAuthenticationCode, HTTP status 403.
+func ErrInvalidAuthenticationCode(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "InvalidAuthenticationCode", Status: 403, Message: fmt.Sprintf(format, args...)}
 }
 
 // ErrInvalidInput makes error InvalidInput, HTTP status 400.

@@ -35,6 +35,7 @@ type Directory struct {
 	db        *store.DB
 	keys      Sealer
 	documents documents
+	uses      useLog
 }
 
 // NewDirectory makes the look-up side of IAM.
@@ -228,15 +229,17 @@ func entityPolicies(tx store.Tx, account, id, name string) ([]boundPolicy, error
 
 // loadManaged reads a version of a managed policy, "" for the one in force.
 func loadManaged(tx store.Tx, account, arn, version string) (boundPolicy, error) {
-	p, err := findPolicy(tx, account, arn)
+	p, err := getPolicy(tx, account, arn)
 	if err != nil {
 		return boundPolicy{}, err
 	}
 	number := p.DefaultVersion
 	if version != "" {
-		number = versionNumber(version)
+		if number, err = strconv.ParseInt(strings.TrimPrefix(version, "v"), 10, 64); err != nil {
+			return boundPolicy{}, store.ErrNoRows
+		}
 	}
-	v, err := findPolicyVersion(tx, &p, number)
+	v, err := getPolicyVersion(tx, account, p.ID, number)
 	return boundPolicy{arn, versionID(number), v.Document}, err
 }
 

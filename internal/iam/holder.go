@@ -165,15 +165,22 @@ func (s *Service) authorizeHolder(ctx context.Context, action string, k kind, na
 // on, and counts a new generation of the account's IAM, so that every node decides
 // anew.
 func (s *Service) change(ctx context.Context, e bearer, fn func(tx store.Tx) error) error {
+	return s.update(ctx, e, func(tx store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return s.db.Bump(tx, e.holder().account, "", auth.IAMGeneration)
+	})
+}
+
+// update is change for what no decision rests on: nobody has to decide anew.
+func (s *Service) update(ctx context.Context, e bearer, fn func(tx store.Tx) error) error {
 	h := e.holder()
 	err := s.db.Write(ctx, func(tx store.Tx) error {
 		if _, err := holderByID(tx, h.account, h.id); err != nil {
 			return err
 		}
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return s.db.Bump(tx, h.account, "", auth.IAMGeneration)
+		return fn(tx)
 	})
 	if errors.Is(err, store.ErrNoRows) {
 		return h.missing()

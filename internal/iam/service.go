@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/auth"
@@ -15,10 +16,13 @@ import (
 // iam-sts.md 3.2).
 type Quotas struct {
 	UsersPerAccount    int // 5000
+	GroupsPerAccount   int // 300
 	RolesPerAccount    int // 1000
 	PoliciesPerAccount int // 1500, the customer's own
 	AccessKeysPerUser  int // 2
 	PoliciesPerEntity  int // 10 managed ones attached to a user, group or role
+	GroupsPerUser      int // 10
+	MFADevicesPerUser  int // 8
 }
 
 func (q *Quotas) setDefaults() {
@@ -27,6 +31,7 @@ func (q *Quotas) setDefaults() {
 		value int
 	}{
 		{&q.UsersPerAccount, 5000}, {&q.RolesPerAccount, 1000}, {&q.PoliciesPerAccount, 1500}, {&q.AccessKeysPerUser, 2}, {&q.PoliciesPerEntity, 10},
+		{&q.GroupsPerAccount, 300}, {&q.GroupsPerUser, 10}, {&q.MFADevicesPerUser, 8},
 	} {
 		if *d.quota == 0 {
 			*d.quota = d.value
@@ -87,6 +92,11 @@ func callerOr(ctx context.Context, name *string) (string, error) {
 		return "", wire.Invalid(validationError("Must specify userName when calling with non-User credentials"))
 	}
 	return p.UserName, nil
+}
+
+func isNoSuchEntity(err error) bool {
+	e, ok := errors.AsType[*aws.Error](err)
+	return ok && e.Code == "NoSuchEntity"
 }
 
 func validationError(message string) *aws.Error {

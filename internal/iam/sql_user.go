@@ -49,6 +49,14 @@ func microsOrZero(us int64) time.Time {
 	return aws.Micros(us)
 }
 
+// zeroOrMicros is the opposite direction.
+func zeroOrMicros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
 func tagsFromText(text string) (tags []aws.Tag, err error) {
 	if text != "" {
 		err = json.Unmarshal([]byte(text), &tags)
@@ -107,13 +115,15 @@ type accessKey struct {
 	Active                 bool
 	Sealed                 []byte
 	CreatedAt, ExpiresAt   time.Time
+	// Used is the last use that was written down.
+	Used use
 }
 
-const accessKeyColumns = `account, key_id, user_id, active, sealed, created_at, expires_at`
+const accessKeyColumns = `account, key_id, user_id, active, sealed, created_at, expires_at, used_at, used_service, used_region`
 
 func scanAccessKey(r store.Row) (k accessKey, err error) {
 	var created, expires int64
-	if err = r.Scan(&k.Account, &k.KeyID, &k.UserID, &k.Active, &k.Sealed, &created, &expires); err != nil {
+	if err = r.Scan(&k.Account, &k.KeyID, &k.UserID, &k.Active, &k.Sealed, &created, &expires, &k.Used.at, &k.Used.service, &k.Used.region); err != nil {
 		return k, err
 	}
 	k.CreatedAt, k.ExpiresAt = aws.Micros(created), microsOrZero(expires)
@@ -125,12 +135,8 @@ func getAccessKey(tx store.Tx, account, keyID string) (accessKey, error) {
 }
 
 func insertAccessKey(tx store.Tx, k accessKey) error {
-	var expires int64
-	if !k.ExpiresAt.IsZero() {
-		expires = k.ExpiresAt.UnixMicro()
-	}
-	_, err := tx.Exec(`INSERT INTO iam_access_keys (`+accessKeyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		k.Account, k.KeyID, k.UserID, k.Active, k.Sealed, k.CreatedAt.UnixMicro(), expires)
+	_, err := tx.Exec(`INSERT INTO iam_access_keys (`+accessKeyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '', '')`,
+		k.Account, k.KeyID, k.UserID, k.Active, k.Sealed, k.CreatedAt.UnixMicro(), zeroOrMicros(k.ExpiresAt))
 	return err
 }
 

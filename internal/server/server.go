@@ -47,9 +47,6 @@ type Options struct {
 	// ManualJobs keeps Serve from starting the jobs: a test that needs to know
 	// when they ran calls RunJobsOnce itself.
 	ManualJobs bool
-	// Observe is called with every finished call, in its goroutine; nil in
-	// production. It may read the call until it returns.
-	Observe func(*wire.Call)
 	// Reload reads the configuration again; nil when it cannot change.
 	Reload func() (config.Config, error)
 
@@ -71,6 +68,7 @@ type Server struct {
 	registry *wire.Registry
 	auth     *auth.Service
 	iam      *iam.Service
+	known    *iam.Directory
 	kms      *kms.Service
 	secrets  *secretsmanager.Service
 	metrics  *prometheus.Registry
@@ -130,7 +128,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.egress, err = openEgress(o.Config, s.now, s.ownAddresses); err != nil {
 		return nil, err
 	}
-	s.join(node.Account, o)
+	s.join(node.Account)
 	if err = s.kms.BindPrincipals(ctx); err != nil {
 		return nil, err
 	}
@@ -138,17 +136,19 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 }
 
 // join makes the services in the order in which they need each other.
-func (s *Server) join(account string, o Options) {
+func (s *Server) join(account string) {
 	s.metrics = prometheus.NewRegistry()
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
 	s.denials = denial.New(denial.Config{DB: s.db, Log: s.log, Now: s.now, Keep: s.config.Denials.Keep, PerAccount: s.config.Denials.PerAccount})
-	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe(o.Observe)})
+	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe()})
 	directory := iam.NewDirectory(s.db, s.keys)
+	s.known = directory
 	q := s.config.Quotas
-	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Sessions: s.keys, Regions: s.config.Regions, Now: s.now})
+	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Sessions: s.keys, Regions: s.config.Regions, Uses: directory, Now: s.now})
 	s.iam = iam.New(iam.Config{DB: s.db, Keys: s.keys, Auth: s.auth, Directory: directory,
-		Quotas: iam.Quotas{UsersPerAccount: q.Users, RolesPerAccount: q.Roles, PoliciesPerAccount: q.Policies, AccessKeysPerUser: q.AccessKeysPerUser}})
+		Quotas: iam.Quotas{UsersPerAccount: q.Users, RolesPerAccount: q.Roles, PoliciesPerAccount: q.Policies, GroupsPerAccount: q.Groups,
+			AccessKeysPerUser: q.AccessKeysPerUser}})
 	s.kms = kms.New(kms.Config{DB: s.db, Sealer: s.keys, Auth: s.auth, Registry: s.registry, Principals: directory})
 	s.secrets = secretsmanager.New(secretsmanager.Config{
 		DB: s.db, Auth: s.auth, Keys: s.kms.Via(secretsmanager.API.Name), Principals: directory, Registry: s.registry,
@@ -193,6 +193,9 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "secretsmanager.accesses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.secrets.FlushAccesses(ctx)
 		}},
+		{Name: "iam.uses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
+			return time.Time{}, s.known.FlushUses(ctx)
+		}},
 		{Name: "denial.flush", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.denials.FlushSome(ctx)
 		}},
@@ -211,6 +214,9 @@ func (s *Server) Close(ctx context.Context) error {
 	var errs []error
 	if s.secrets != nil {
 		errs = append(errs, s.secrets.FlushAccesses(ctx))
+	}
+	if s.known != nil {
+		errs = append(errs, s.known.FlushUses(ctx))
 	}
 	if s.denials != nil {
 		errs = append(errs, s.denials.Flush(ctx))

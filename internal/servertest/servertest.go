@@ -51,7 +51,6 @@ type Server struct {
 
 	tb      testing.TB
 	options options
-	asked   asked
 	server  *server.Server
 	stop    func()
 
@@ -118,10 +117,7 @@ func Start(tb testing.TB, opts ...Option) *Server {
 		tb.Fatalf("init: %v", err)
 	}
 	s.serve(cfg)
-	tb.Cleanup(func() {
-		s.Stop()
-		s.asked.report(tb)
-	})
+	tb.Cleanup(func() { s.Stop() })
 	return s
 }
 
@@ -166,8 +162,7 @@ func (s *Server) serve(cfg config.Config) {
 	s.mu.Lock()
 	s.config = cfg
 	s.mu.Unlock()
-	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured,
-		Observe: s.asked.observe})
+	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured})
 	if err != nil {
 		s.tb.Fatalf("open server: %v", err)
 	}

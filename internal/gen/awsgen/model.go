@@ -39,8 +39,13 @@ type shapeOverride struct {
 	// LengthInBytes makes a string's length count in bytes.
 	LengthInBytes bool `json:"lengthInBytes"`
 	// Bare leaves the message out of an error.
-	Bare bool   `json:"bare"`
-	Why  string `json:"why"`
+	Bare bool `json:"bare"`
+	// Sensitive keeps a shape's values out of records and logs.
+	Sensitive bool `json:"sensitive"`
+	// Check is a pattern that matches what the model's own does, where that one
+	// cannot be translated; messages show the model's.
+	Check string `json:"check"`
+	Why   string `json:"why"`
 }
 
 type operationOverride struct {
@@ -229,6 +234,7 @@ func (s *service) check() error {
 		if s.model.Shapes[name] == nil || o.Why == "" {
 			return fmt.Errorf("override of shape %s: no such shape, or no reason", name)
 		}
+		s.model.Shapes[name].Sensitive = s.model.Shapes[name].Sensitive || o.Sensitive
 	}
 	for name, o := range s.overrides.Operations {
 		if _, ok := s.model.Operations[name]; !ok || o.Why == "" {

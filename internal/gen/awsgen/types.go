@@ -279,7 +279,11 @@ func (g *generator) ruleVars() error {
 			parts = append(parts, "Bytes: true")
 		}
 		if s.Pattern != "" {
-			re2, err := translatePattern(s.Pattern)
+			check := s.Pattern
+			if c := g.overrides.Shapes[name].Check; c != "" {
+				check = c
+			}
+			re2, err := translatePattern(check)
 			if err != nil {
 				return fmt.Errorf("shape %s: %w", name, err)
 			}

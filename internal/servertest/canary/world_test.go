@@ -86,6 +86,7 @@ const (
 	kindInternal = "internal key"
 	kindRoot     = "root key"
 	kindAdmin    = "admin's access-key secret"
+	kindSeed     = "MFA seed"
 )
 
 // revealed says which answers are meant to hold values, and of which kinds.
@@ -96,6 +97,7 @@ var revealed = map[string][]string{
 	"kms:GenerateDataKey":                {kindDataKey},
 	"kms:Decrypt":                        {kindPlain, kindDataKey},
 	"iam:CreateAccessKey":                {kindKey},
+	"iam:CreateVirtualMFADevice":         {kindSeed},
 	"operator:accounts":                  {kindKey},
 	"operator:root-credentials":          {kindKey},
 }

@@ -32,10 +32,11 @@ type clients struct {
 	secrets, far *secretsmanager.Client // far is the other region's
 	kms          *kms.Client
 	iam          *iam.Client
+	dir          string // of the server's data
 }
 
 func newClients(t *testing.T, s *servertest.Server) *clients {
-	return &clients{t, t.Context(), s.Secrets(), s.SecretsAs(s.Admin, servertest.Other), s.KMS(""), s.IAM()}
+	return &clients{t, t.Context(), s.Secrets(), s.SecretsAs(s.Admin, servertest.Other), s.KMS(""), s.IAM(), s.Dir}
 }
 
 // change is an operation that changes something of its own: id names it, and
@@ -68,7 +69,7 @@ func (x change) state(c *clients, id string) string {
 	case "kms":
 		s = c.keyState(id)
 	case "iam":
-		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id)
+		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id) + " | device " + c.deviceState(id)
 	}
 	return strings.ReplaceAll(s, id, "ID")
 }
@@ -244,7 +245,7 @@ func (x change) target(c *clients, id string) string {
 
 func (c *clients) userState(id string) string {
 	c.Helper()
-	user, err := c.iam.GetUser(c.ctx, &iam.GetUserInput{UserName: &id})
+	_, err := c.iam.GetUser(c.ctx, &iam.GetUserInput{UserName: &id})
 	if code(err) == "NoSuchEntity" {
 		return "none"
 	}
@@ -257,15 +258,13 @@ func (c *clients) userState(id string) string {
 	}
 	policies, err := c.iam.ListUserPolicies(c.ctx, &iam.ListUserPoliciesInput{UserName: &id})
 	c.must(err)
-	attached, err := c.iam.ListAttachedUserPolicies(c.ctx, &iam.ListAttachedUserPoliciesInput{UserName: &id})
-	c.must(err)
 	documents := map[string]string{}
 	for _, name := range policies.PolicyNames {
 		p, err := c.iam.GetUserPolicy(c.ctx, &iam.GetUserPolicyInput{UserName: &id, PolicyName: &name})
 		c.must(err)
 		documents[name] = *p.PolicyDocument
 	}
-	return describe(map[string]any{"keys": status, "policies": documents, "boundary": user.User.PermissionsBoundary, "attached": attached.AttachedPolicies})
+	return describe(map[string]any{"keys": status, "policies": documents})
 }
 
 // simple makes a do from a call whose answer does not matter.
@@ -277,7 +276,7 @@ func simple[Out any](call func(c *clients, id, target string) (Out, error)) func
 }
 
 func changes() []change {
-	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges())
+	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), credentialChanges())
 }
 
 func secretChanges() []change {

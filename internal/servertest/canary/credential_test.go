@@ -1,0 +1,55 @@
+package canary_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/strongroom/strongroom/internal/servertest"
+)
+
+// credentialScenario is about what users hold besides access keys.
+func (w *world) credentialScenario() {
+	do := func(operation string, members m) m { w.Helper(); return w.ok(iamService, operation, members) }
+	do("CreateUser", m{"UserName": "dora"})
+	const serial = "arn:aws:iam::" + servertest.Account + ":mfa/phone"
+	made := do("CreateVirtualMFADevice", m{"VirtualMFADeviceName": "phone"})
+	text := w.blob(made, "Base32StringSeed")
+	seed, err := base32.StdEncoding.DecodeString(string(text))
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.add(kindSeed, seed)
+	w.add(kindSeed+" in base32", text)
+	w.add(kindSeed+" as a picture", w.blob(made, "QRCodePNG"))
+	do("ListVirtualMFADevices", nil)
+	w.no("InvalidAuthenticationCode", iamService, "EnableMFADevice", m{"UserName": "dora", "SerialNumber": serial, "AuthenticationCode1": "000000", "AuthenticationCode2": "000000"})
+	do("EnableMFADevice", m{"UserName": "dora", "SerialNumber": serial, "AuthenticationCode1": w.totp(seed, -1), "AuthenticationCode2": w.totp(seed, 0)})
+	do("ListMFADevices", m{"UserName": "dora"})
+	w.no("DeleteConflict", iamService, "DeleteVirtualMFADevice", m{"SerialNumber": serial})
+	do("DeactivateMFADevice", m{"UserName": "dora", "SerialNumber": serial})
+	do("DeleteVirtualMFADevice", m{"SerialNumber": serial})
+	do("GetAccessKeyLastUsed", m{"AccessKeyId": w.server.Admin.AccessKeyID})
+	do("DeleteUser", m{"UserName": "dora"})
+}
+
+// blob decodes a member of an XML answer.
+func (w *world) blob(answer m, name string) []byte {
+	w.Helper()
+	b, err := base64.StdEncoding.DecodeString(w.element(answer, name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return b
+}
+
+// totp is the code of a step counted from the present one.
+func (w *world) totp(seed []byte, from int64) string {
+	h := hmac.New(sha1.New, seed)
+	_ = binary.Write(h, binary.BigEndian, w.now().Unix()/30+from) // A hash takes everything.
+	sum := h.Sum(nil)
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[sum[19]%16:])%(1<<31)%1e6)
+}
