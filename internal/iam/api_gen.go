@@ -165,8 +165,8 @@ var API = wire.Service{
 		{Name: "SendDelegationToken"},
 		{Name: "SetDefaultPolicyVersion"},
 		{Name: "SetSecurityTokenServicePreferences"},
-		{Name: "SimulateCustomPolicy"},
-		{Name: "SimulatePrincipalPolicy"},
+		{Name: "SimulateCustomPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "PolicyEvaluation"}},
+		{Name: "SimulatePrincipalPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyEvaluation"}},
 		{Name: "TagInstanceProfile"},
 		{Name: "TagMFADevice"},
 		{Name: "TagOpenIDConnectProvider"},
@@ -242,6 +242,8 @@ type Operations interface {
 	ListVirtualMFADevices(ctx context.Context, in *ListVirtualMFADevicesInput) (*ListVirtualMFADevicesOutput, error)
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
+	SimulateCustomPolicy(ctx context.Context, in *SimulateCustomPolicyInput) (*SimulateCustomPolicyOutput, error)
+	SimulatePrincipalPolicy(ctx context.Context, in *SimulatePrincipalPolicyInput) (*SimulatePrincipalPolicyOutput, error)
 	TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error)
 	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
@@ -289,6 +291,8 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListVirtualMFADevices", o.ListVirtualMFADevices),
 		wire.Op("PutRolePolicy", o.PutRolePolicy),
 		wire.Op("PutUserPolicy", o.PutUserPolicy),
+		wire.Op("SimulateCustomPolicy", o.SimulateCustomPolicy),
+		wire.Op("SimulatePrincipalPolicy", o.SimulatePrincipalPolicy),
 		wire.Op("TagRole", o.TagRole),
 		wire.Op("UntagRole", o.UntagRole),
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
@@ -1015,6 +1019,102 @@ func (x *PutUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
+// SimulateCustomPolicyInput is the input of SimulateCustomPolicy.
+type SimulateCustomPolicyInput struct {
+	PolicyInputList                    []string       `json:"PolicyInputList,omitzero"`
+	PermissionsBoundaryPolicyInputList []string       `json:"PermissionsBoundaryPolicyInputList,omitzero"`
+	ActionNames                        []string       `json:"ActionNames,omitzero"`
+	ResourceArns                       []string       `json:"ResourceArns,omitzero"`
+	ResourcePolicy                     *string        `json:"ResourcePolicy,omitzero"`
+	ResourceOwner                      *string        `json:"ResourceOwner,omitzero"`
+	CallerArn                          *string        `json:"CallerArn,omitzero"`
+	ContextEntries                     []ContextEntry `json:"ContextEntries,omitzero"`
+	ResourceHandlingOption             *string        `json:"ResourceHandlingOption,omitzero"`
+	MaxItems                           *int32         `json:"MaxItems,omitzero"`
+	Marker                             *string        `json:"Marker,omitzero"`
+}
+
+// SimulateCustomPolicyOutput is the output of SimulateCustomPolicy.
+type SimulateCustomPolicyOutput struct {
+	EvaluationResults []EvaluationResult `json:"EvaluationResults,omitzero"`
+	IsTruncated       *bool              `json:"IsTruncated,omitzero"`
+	Marker            *string            `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *SimulateCustomPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyInputList", x.PolicyInputList == nil)
+	for i := range x.PolicyInputList {
+		v.String(&wire.Path{Name: "policyInputList", Index: i + 1}, "", &x.PolicyInputList[i], rulePolicyDocumentType)
+	}
+	for i := range x.PermissionsBoundaryPolicyInputList {
+		v.String(&wire.Path{Name: "permissionsBoundaryPolicyInputList", Index: i + 1}, "", &x.PermissionsBoundaryPolicyInputList[i], rulePolicyDocumentType)
+	}
+	v.Required(nil, "actionNames", x.ActionNames == nil)
+	for i := range x.ActionNames {
+		v.String(&wire.Path{Name: "actionNames", Index: i + 1}, "", &x.ActionNames[i], ruleActionNameType)
+	}
+	for i := range x.ResourceArns {
+		v.String(&wire.Path{Name: "resourceArns", Index: i + 1}, "", &x.ResourceArns[i], ruleResourceNameType)
+	}
+	v.String(nil, "resourcePolicy", x.ResourcePolicy, rulePolicyDocumentType)
+	v.String(nil, "resourceOwner", x.ResourceOwner, ruleResourceNameType)
+	v.String(nil, "callerArn", x.CallerArn, ruleResourceNameType)
+	for i := range x.ContextEntries {
+		x.ContextEntries[i].validate(v, &wire.Path{Name: "contextEntries", Index: i + 1})
+	}
+	v.String(nil, "resourceHandlingOption", x.ResourceHandlingOption, ruleResourceHandlingOptionType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+}
+
+// SimulatePrincipalPolicyInput is the input of SimulatePrincipalPolicy.
+type SimulatePrincipalPolicyInput struct {
+	PolicySourceArn                    *string        `json:"PolicySourceArn,omitzero"`
+	PolicyInputList                    []string       `json:"PolicyInputList,omitzero"`
+	PermissionsBoundaryPolicyInputList []string       `json:"PermissionsBoundaryPolicyInputList,omitzero"`
+	ActionNames                        []string       `json:"ActionNames,omitzero"`
+	ResourceArns                       []string       `json:"ResourceArns,omitzero"`
+	ResourcePolicy                     *string        `json:"ResourcePolicy,omitzero"`
+	ResourceOwner                      *string        `json:"ResourceOwner,omitzero"`
+	CallerArn                          *string        `json:"CallerArn,omitzero"`
+	ContextEntries                     []ContextEntry `json:"ContextEntries,omitzero"`
+	ResourceHandlingOption             *string        `json:"ResourceHandlingOption,omitzero"`
+	MaxItems                           *int32         `json:"MaxItems,omitzero"`
+	Marker                             *string        `json:"Marker,omitzero"`
+}
+
+// SimulatePrincipalPolicyOutput is the output of SimulatePrincipalPolicy.
+type SimulatePrincipalPolicyOutput = SimulateCustomPolicyOutput
+
+// Validate checks x against the model's constraints.
+func (x *SimulatePrincipalPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policySourceArn", x.PolicySourceArn == nil)
+	v.String(nil, "policySourceArn", x.PolicySourceArn, ruleArnType)
+	for i := range x.PolicyInputList {
+		v.String(&wire.Path{Name: "policyInputList", Index: i + 1}, "", &x.PolicyInputList[i], rulePolicyDocumentType)
+	}
+	for i := range x.PermissionsBoundaryPolicyInputList {
+		v.String(&wire.Path{Name: "permissionsBoundaryPolicyInputList", Index: i + 1}, "", &x.PermissionsBoundaryPolicyInputList[i], rulePolicyDocumentType)
+	}
+	v.Required(nil, "actionNames", x.ActionNames == nil)
+	for i := range x.ActionNames {
+		v.String(&wire.Path{Name: "actionNames", Index: i + 1}, "", &x.ActionNames[i], ruleActionNameType)
+	}
+	for i := range x.ResourceArns {
+		v.String(&wire.Path{Name: "resourceArns", Index: i + 1}, "", &x.ResourceArns[i], ruleResourceNameType)
+	}
+	v.String(nil, "resourcePolicy", x.ResourcePolicy, rulePolicyDocumentType)
+	v.String(nil, "resourceOwner", x.ResourceOwner, ruleResourceNameType)
+	v.String(nil, "callerArn", x.CallerArn, ruleResourceNameType)
+	for i := range x.ContextEntries {
+		x.ContextEntries[i].validate(v, &wire.Path{Name: "contextEntries", Index: i + 1})
+	}
+	v.String(nil, "resourceHandlingOption", x.ResourceHandlingOption, ruleResourceHandlingOptionType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+}
+
 // TagRoleInput is the input of TagRole.
 type TagRoleInput struct {
 	RoleName *string `json:"RoleName,omitzero"`
@@ -1167,11 +1267,49 @@ type AttachedPolicy struct {
 	PolicyArn  *string `json:"PolicyArn,omitzero"`
 }
 
+// ContextEntry is a structure of the API.
+type ContextEntry struct {
+	ContextKeyName   *string  `json:"ContextKeyName,omitzero"`
+	ContextKeyValues []string `json:"ContextKeyValues,omitzero"`
+	ContextKeyType   *string  `json:"ContextKeyType,omitzero"`
+}
+
+func (x *ContextEntry) validate(v *wire.Validation, at *wire.Path) {
+	v.String(at, "contextKeyName", x.ContextKeyName, ruleContextKeyNameType)
+	for i := range x.ContextKeyValues {
+		v.String(&wire.Path{Parent: at, Name: "contextKeyValues", Index: i + 1}, "", &x.ContextKeyValues[i], nil)
+	}
+	v.String(at, "contextKeyType", x.ContextKeyType, ruleContextKeyTypeEnum)
+}
+
+// EvaluationResult is a structure of the API.
+type EvaluationResult struct {
+	EvalActionName                    *string                            `json:"EvalActionName,omitzero"`
+	EvalResourceName                  *string                            `json:"EvalResourceName,omitzero"`
+	EvalDecision                      *string                            `json:"EvalDecision,omitzero"`
+	MatchedStatements                 []Statement                        `json:"MatchedStatements,omitzero"`
+	MissingContextValues              []string                           `json:"MissingContextValues,omitzero"`
+	OrganizationsDecisionDetail       *OrganizationsDecisionDetail       `json:"OrganizationsDecisionDetail,omitzero"`
+	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail,omitzero"`
+	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails,omitzero"`
+	ResourceSpecificResults           []ResourceSpecificResult           `json:"ResourceSpecificResults,omitzero"`
+}
+
 // MFADevice is a structure of the API.
 type MFADevice struct {
 	UserName     *string   `json:"UserName,omitzero"`
 	SerialNumber *string   `json:"SerialNumber,omitzero"`
 	EnableDate   *aws.Time `json:"EnableDate,omitzero"`
+}
+
+// OrganizationsDecisionDetail is a structure of the API.
+type OrganizationsDecisionDetail struct {
+	AllowedByOrganizations *bool `json:"AllowedByOrganizations,omitzero"`
+}
+
+// PermissionsBoundaryDecisionDetail is a structure of the API.
+type PermissionsBoundaryDecisionDetail struct {
+	AllowedByPermissionsBoundary *bool `json:"AllowedByPermissionsBoundary,omitzero"`
 }
 
 // Policy is a structure of the API.
@@ -1188,6 +1326,22 @@ type Policy struct {
 	CreateDate                    *aws.Time `json:"CreateDate,omitzero"`
 	UpdateDate                    *aws.Time `json:"UpdateDate,omitzero"`
 	Tags                          []Tag     `json:"Tags,omitzero"`
+}
+
+// Position is a structure of the API.
+type Position struct {
+	Line   *int32 `json:"Line,omitzero"`
+	Column *int32 `json:"Column,omitzero"`
+}
+
+// ResourceSpecificResult is a structure of the API.
+type ResourceSpecificResult struct {
+	EvalResourceName                  *string                            `json:"EvalResourceName,omitzero"`
+	EvalResourceDecision              *string                            `json:"EvalResourceDecision,omitzero"`
+	MatchedStatements                 []Statement                        `json:"MatchedStatements,omitzero"`
+	MissingContextValues              []string                           `json:"MissingContextValues,omitzero"`
+	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails,omitzero"`
+	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail,omitzero"`
 }
 
 // Role is a structure of the API.
@@ -1209,6 +1363,14 @@ type Role struct {
 type RoleLastUsed struct {
 	LastUsedDate *aws.Time `json:"LastUsedDate,omitzero"`
 	Region       *string   `json:"Region,omitzero"`
+}
+
+// Statement is a structure of the API.
+type Statement struct {
+	SourcePolicyId   *string   `json:"SourcePolicyId,omitzero"`
+	SourcePolicyType *string   `json:"SourcePolicyType,omitzero"`
+	StartPosition    *Position `json:"StartPosition,omitzero"`
+	EndPosition      *Position `json:"EndPosition,omitzero"`
 }
 
 // Tag is a structure of the API.
@@ -1249,9 +1411,43 @@ type VirtualMFADevice struct {
 // Format prints the name alone, whatever the verb: see [aws.FormatName].
 func (VirtualMFADevice) Format(f fmt.State, _ rune) { aws.FormatName(f, "VirtualMFADevice") }
 
+// Values of ContextKeyTypeEnum.
+const (
+	ContextKeyTypeEnumString      = "string"
+	ContextKeyTypeEnumStringList  = "stringList"
+	ContextKeyTypeEnumNumeric     = "numeric"
+	ContextKeyTypeEnumNumericList = "numericList"
+	ContextKeyTypeEnumBoolean     = "boolean"
+	ContextKeyTypeEnumBooleanList = "booleanList"
+	ContextKeyTypeEnumIp          = "ip"
+	ContextKeyTypeEnumIpList      = "ipList"
+	ContextKeyTypeEnumBinary      = "binary"
+	ContextKeyTypeEnumBinaryList  = "binaryList"
+	ContextKeyTypeEnumDate        = "date"
+	ContextKeyTypeEnumDateList    = "dateList"
+)
+
 // Values of PermissionsBoundaryAttachmentType.
 const (
 	PermissionsBoundaryAttachmentPermissionsBoundaryPolicy = "PermissionsBoundaryPolicy"
+)
+
+// Values of PolicyEvaluationDecisionType.
+const (
+	PolicyEvaluationDecisionAllowed      = "allowed"
+	PolicyEvaluationDecisionExplicitDeny = "explicitDeny"
+	PolicyEvaluationDecisionImplicitDeny = "implicitDeny"
+)
+
+// Values of PolicySourceType.
+const (
+	PolicySourceUser        = "user"
+	PolicySourceGroup       = "group"
+	PolicySourceRole        = "role"
+	PolicySourceAwsManaged  = "aws-managed"
+	PolicySourceUserManaged = "user-managed"
+	PolicySourceResource    = "resource"
+	PolicySourceNone        = "none"
 )
 
 // Values of assignmentStatusType.
@@ -1269,6 +1465,11 @@ const (
 )
 
 var (
+	ruleActionNameType             = &wire.Rule{Min: new(int64(3)), Max: new(int64(128))}
+	ruleContextKeyNameType         = &wire.Rule{Min: new(int64(5)), Max: new(int64(256))}
+	ruleContextKeyTypeEnum         = &wire.Rule{Enum: []string{"string", "stringList", "numeric", "numericList", "boolean", "booleanList", "ip", "ipList", "binary", "binaryList", "date", "dateList"}}
+	ruleResourceHandlingOptionType = &wire.Rule{Min: new(int64(1)), Max: new(int64(64))}
+	ruleResourceNameType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(2048))}
 	ruleAccessKeyIdType            = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
 	ruleArnType                    = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
 	ruleAssignmentStatusType       = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
@@ -1338,6 +1539,11 @@ func ErrMalformedPolicyDocument(format string, args ...any) *aws.Error {
 // ErrNoSuchEntity makes error NoSuchEntity, HTTP status 404.
 func ErrNoSuchEntity(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "NoSuchEntity", Status: 404, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrPolicyEvaluation makes error PolicyEvaluation, HTTP status 500.
+func ErrPolicyEvaluation(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "PolicyEvaluation", Status: 500, Message: fmt.Sprintf(format, args...)}
 }
 
 // ErrPolicyNotAttachable makes error PolicyNotAttachable, HTTP status 400.

@@ -31,6 +31,9 @@ type Document struct {
 // Source returns a copy of the text that was parsed, byte for byte.
 func (d *Document) Source() []byte { return []byte(d.source) }
 
+// Bytes is the length of the text that was parsed.
+func (d *Document) Bytes() int { return len(d.source) }
+
 // Version returns the Version element as written, empty when there is none.
 func (d *Document) Version() string { return d.version }
 

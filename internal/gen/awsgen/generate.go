@@ -38,7 +38,8 @@ func generate(s *service) ([]byte, error) {
 			if r == nil {
 				continue
 			}
-			if g.roots[r.Shape] {
+			// Two operations may have one output, which is written once.
+			if g.roots[r.Shape] && r == op.Input {
 				return nil, fmt.Errorf("operation %s: shape %s is shared", name, r.Shape)
 			}
 			g.roots[r.Shape] = true

@@ -11,13 +11,19 @@ import (
 
 // structures writes inputs, outputs and the structures they hold.
 func (g *generator) structures() error {
+	outputs := map[string]string{} // the first type of each output shape
 	for _, name := range g.settings.Built {
 		op := g.model.Operations[name]
 		if err := g.structure(name+"Input", "is the input of "+name+".", op.Input); err != nil {
 			return err
 		}
-		if err := g.structure(name+"Output", "is the output of "+name+".", op.Output); err != nil {
+		if first := outputOf(op, outputs); first != "" {
+			g.p("// %sOutput is the output of %[1]s.", name)
+			g.p("type %sOutput = %s\n", name, first)
+		} else if err := g.structure(name+"Output", "is the output of "+name+".", op.Output); err != nil {
 			return err
+		} else if op.Output != nil {
+			outputs[op.Output.Shape] = name + "Output"
 		}
 		if err := g.validator(name+"Input", op.Input, true); err != nil {
 			return err
@@ -38,6 +44,14 @@ func (g *generator) structures() error {
 		}
 	}
 	return nil
+}
+
+// outputOf returns the type that was written for an operation's output shape, if any.
+func outputOf(op operation, outputs map[string]string) string {
+	if op.Output == nil {
+		return ""
+	}
+	return outputs[op.Output.Shape]
 }
 
 func (g *generator) structure(name, comment string, r *ref) error {

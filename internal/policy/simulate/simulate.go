@@ -166,6 +166,22 @@ type Match struct {
 // Len returns the number of results.
 func (s *Simulation) Len() int { return len(s.in.Actions) * len(s.resources) }
 
+// Size is how many bytes of policies are looked at for one result.
+func (s *Simulation) Size() int {
+	p, size := &s.in.Policies, 0
+	for _, list := range [][]policy.Source{p.SCP, p.Identity, p.Session} {
+		for i := range list {
+			size += list[i].Doc.Bytes()
+		}
+	}
+	for _, one := range []*policy.Source{p.Resource, p.Boundary, p.Endpoint} {
+		if one != nil {
+			size += one.Doc.Bytes()
+		}
+	}
+	return size
+}
+
 // Result returns the result with a number from 0 to Len()-1.
 func (s *Simulation) Result(i int) Result {
 	action, resource := s.in.Actions[i/len(s.resources)], s.resources[i%len(s.resources)]
