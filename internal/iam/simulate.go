@@ -119,7 +119,12 @@ func (s *Service) subject(ctx context.Context, h *holder) (*policy.Principal, po
 		p.Tags = append(p.Tags, policy.Tag{Key: t.Key, Value: t.Value})
 	}
 	set := id.Policies
-	set.Identity = nil // the directory's own list is shared
+	set.Identity = nil // what the directory made stays as it is
+	if set.Boundary != nil {
+		boundary := *set.Boundary
+		boundary.ID = shownPolicy(boundary.ID, h.kind)
+		set.Boundary = &boundary
+	}
 	for _, src := range id.Policies.Identity {
 		src.ID = shownPolicy(src.ID, h.kind)
 		set.Identity = append(set.Identity, src)

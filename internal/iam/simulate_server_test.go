@@ -139,6 +139,18 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 			}
 		}
 
+		// Her own boundary counts when none is given.
+		limit := b.createPolicy(t, "limit", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"kms:*","Resource":"*"}]}`)
+		must(b.admin.CreateUser(t.Context(), &sdk.CreateUserInput{UserName: str("bound"), PermissionsBoundary: limit.Arn}))(t)
+		ok(t, b.put("bound", "all", servertest.Allow("*", "*")))
+		bound := must(b.admin.SimulatePrincipalPolicy(t.Context(), &sdk.SimulatePrincipalPolicyInput{
+			PolicySourceArn: str("arn:aws:iam::111122223333:user/bound"), ActionNames: []string{"kms:Decrypt", "iam:GetUser"},
+		}))(t).EvaluationResults
+		if bound[0].EvalDecision != "explicitDeny" || *bound[0].MatchedStatements[0].SourcePolicyId != "limit" || bound[0].PermissionsBoundaryDecisionDetail.AllowedByPermissionsBoundary ||
+			bound[1].EvalDecision != "allowed" || !bound[1].PermissionsBoundaryDecisionDetail.AllowedByPermissionsBoundary {
+			t.Error(verdicts(bound))
+		}
+
 		// A role is asked about as any of its sessions.
 		must(b.admin.CreateRole(t.Context(), &sdk.CreateRoleInput{RoleName: str("app"), AssumeRolePolicyDocument: str(
 			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}`)}))(t)

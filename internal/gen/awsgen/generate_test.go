@@ -166,6 +166,8 @@ func TestModelsThatAreNotUnderstood(t *testing.T) {
 		{"lower-case member", edit(good, `"Id":{"shape":"Id"}`, `"id":{"shape":"Id"}`), operations, overrides, rules},
 		{"constrained map", edit(good, `"Id":{"type":"string","max":5}`, `"Id":{"type":"map","max":5,"key":{"shape":"K"},"value":{"shape":"K"}},"K":{"type":"string"}`), operations, overrides, rules},
 		{"sensitive number", edit(good, `"type":"string"`, `"type":"integer","sensitive":true`), operations, overrides, rules},
+		{"shared input", edit(good, `"operations":{`, `"operations":{"Put":{"name":"Put","http":{"method":"POST","requestUri":"/"},"input":{"shape":"GetRequest"}},`),
+			edit(operations, `"Get"`, `"Get","Put"`), overrides, edit(rules, `"Get":{"access":"Read"}`, `"Get":{"access":"Read"},"Put":{"access":"Read"}`)},
 		{"other path", edit(good, `"requestUri":"/"`, `"requestUri":"/x"`), operations, overrides, rules},
 		{"other protocol", edit(good, `"protocol":"json"`, `"protocol":"rest-json"`), operations, overrides, rules},
 		{"other JSON version", edit(good, `"1.1"`, `"1.0"`), operations, overrides, rules},
