@@ -51,6 +51,9 @@ var global = [...]key{
 	{"aws:VpceOrgID", 0, String, false},
 	{"aws:VpceOrgPaths", 0, String, true},
 	{"aws:VpcSourceIp", 0, IP, false},
+	// Ours: what the certificate says that a client showed to a private endpoint.
+	{"net:ClientCertSAN", 0, String, true},
+	{"net:ClientCertSubject", 0, String, false},
 }
 
 // Global returns the global condition key of a name in any case.

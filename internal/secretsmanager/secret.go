@@ -3,6 +3,7 @@ package secretsmanager
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/auth"
@@ -124,22 +125,26 @@ func (s *Service) authorizeCreate(ctx context.Context, in *CreateSecretInput, se
 	keys = appendKey(keys, "secretsmanager:Description", in.Description)
 	keys = appendKey(keys, "secretsmanager:Type", in.Type)
 	keys = s.appendKmsKeys(ctx, keys, sec, in.KmsKeyId)
-	keys = appendReplicaKeys(keys, in.AddReplicaRegions, in.ForceOverwriteReplicaSecret)
-	keys = append(keys, auth.RequestTags(sec.Tags)...)
+	tagged := auth.RequestTags(sec.Tags)
+	replicated := appendReplicaKeys(nil, in.AddReplicaRegions, in.ForceOverwriteReplicaSecret)
 	arn := sec.arn()
-	request := auth.Request{Resource: arn, Shown: sec.Name, Account: sec.Account, Tags: sec.Tags, Keys: keys}
 	wire.CallFrom(ctx).Touch(wire.Resource{ARN: arn, Type: resourceType, Account: sec.Account})
-	actions := []string{"CreateSecret"}
-	if len(sec.Tags) > 0 {
-		actions = append(actions, "TagResource")
-	}
-	if len(in.AddReplicaRegions) > 0 {
-		actions = append(actions, "ReplicateSecretToRegions")
-	}
-	for _, action := range actions {
-		one := request
-		one.Action = "secretsmanager:" + action
-		if err := s.auth.Authorize(ctx, &one); err != nil {
+	// The two further permissions see the condition keys that are theirs.
+	for _, part := range []struct {
+		action string
+		asked  bool
+		keys   []auth.Key
+	}{
+		{"CreateSecret", true, slices.Concat(keys, replicated, tagged)},
+		{"TagResource", len(sec.Tags) > 0, tagged},
+		{"ReplicateSecretToRegions", len(in.AddReplicaRegions) > 0, replicated},
+	} {
+		if !part.asked {
+			continue
+		}
+		if err := s.auth.Authorize(ctx, &auth.Request{
+			Action: "secretsmanager:" + part.action, Resource: arn, Shown: sec.Name, Account: sec.Account, Tags: sec.Tags, Keys: part.keys,
+		}); err != nil {
 			return err
 		}
 	}

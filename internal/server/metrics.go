@@ -14,7 +14,7 @@ import (
 // counts it, and hands a denied one over to be explained.
 // Labels are limited to service, operation and error code: never a name, a
 // principal or an address.
-func (s *Server) observe() wire.Observer {
+func (s *Server) observe(also func(*wire.Call)) wire.Observer {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "strongroom_requests_total", Help: "Finished calls, nested ones included.",
 	}, []string{"service", "operation", "code"})
@@ -30,6 +30,9 @@ func (s *Server) observe() wire.Observer {
 	return func(c *wire.Call, _ int, took time.Duration) {
 		s.endpoints.Observe(c)
 		s.denials.Observe(c)
+		if also != nil {
+			also(c)
+		}
 		code := "OK"
 		var e *aws.Error
 		if errors.As(c.Err, &e) {

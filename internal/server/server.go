@@ -47,6 +47,9 @@ type Options struct {
 	// ManualJobs keeps Serve from starting the jobs: a test that needs to know
 	// when they ran calls RunJobsOnce itself.
 	ManualJobs bool
+	// Observe is called with every finished call, in its goroutine; nil in
+	// production. It may read the call until it returns.
+	Observe func(*wire.Call)
 	// Reload reads the configuration again; nil when it cannot change.
 	Reload func() (config.Config, error)
 
@@ -128,7 +131,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.egress, err = openEgress(o.Config, s.now, s.ownAddresses); err != nil {
 		return nil, err
 	}
-	s.join(node.Account)
+	s.join(node.Account, o)
 	if err = s.kms.BindPrincipals(ctx); err != nil {
 		return nil, err
 	}
@@ -136,12 +139,12 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 }
 
 // join makes the services in the order in which they need each other.
-func (s *Server) join(account string) {
+func (s *Server) join(account string, o Options) {
 	s.metrics = prometheus.NewRegistry()
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
 	s.denials = denial.New(denial.Config{DB: s.db, Log: s.log, Now: s.now, Keep: s.config.Denials.Keep, PerAccount: s.config.Denials.PerAccount})
-	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe()})
+	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe(o.Observe)})
 	directory := iam.NewDirectory(s.db, s.keys)
 	s.known = directory
 	q := s.config.Quotas

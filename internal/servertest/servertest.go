@@ -51,6 +51,7 @@ type Server struct {
 
 	tb      testing.TB
 	options options
+	asked   asked
 	server  *server.Server
 	stop    func()
 
@@ -117,7 +118,10 @@ func Start(tb testing.TB, opts ...Option) *Server {
 		tb.Fatalf("init: %v", err)
 	}
 	s.serve(cfg)
-	tb.Cleanup(func() { s.Stop() })
+	tb.Cleanup(func() {
+		s.Stop()
+		s.asked.report(tb)
+	})
 	return s
 }
 
@@ -162,7 +166,8 @@ func (s *Server) serve(cfg config.Config) {
 	s.mu.Lock()
 	s.config = cfg
 	s.mu.Unlock()
-	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured})
+	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured,
+		Observe: s.asked.observe})
 	if err != nil {
 		s.tb.Fatalf("open server: %v", err)
 	}
