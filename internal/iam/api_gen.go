@@ -42,7 +42,7 @@ var API = wire.Service{
 		{Name: "CreateLoginProfile"},
 		{Name: "CreateOpenIDConnectProvider"},
 		{Name: "CreatePolicy", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
-		{Name: "CreatePolicyVersion"},
+		{Name: "CreatePolicyVersion", Built: true, Errors: []string{"InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateRole", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreateSAMLProvider"},
 		{Name: "CreateServiceLinkedRole"},
@@ -59,9 +59,9 @@ var API = wire.Service{
 		{Name: "DeleteLoginProfile"},
 		{Name: "DeleteOpenIDConnectProvider"},
 		{Name: "DeletePolicy", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeletePolicyVersion"},
+		{Name: "DeletePolicyVersion", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
-		{Name: "DeleteRolePermissionsBoundary"},
+		{Name: "DeleteRolePermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DeleteRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DeleteSAMLProvider"},
 		{Name: "DeleteSSHPublicKey"},
@@ -70,7 +70,7 @@ var API = wire.Service{
 		{Name: "DeleteServiceSpecificCredential"},
 		{Name: "DeleteSigningCertificate"},
 		{Name: "DeleteUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeleteUserPermissionsBoundary"},
+		{Name: "DeleteUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteVirtualMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DetachGroupPolicy"},
@@ -104,7 +104,7 @@ var API = wire.Service{
 		{Name: "GetOrganizationsAccessReport"},
 		{Name: "GetOutboundWebIdentityFederationInfo"},
 		{Name: "GetPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "GetPolicyVersion"},
+		{Name: "GetPolicyVersion", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetRole", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetRolePolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetSAMLProvider"},
@@ -121,7 +121,7 @@ var API = wire.Service{
 		{Name: "ListAttachedRolePolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAttachedUserPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListDelegationRequests"},
-		{Name: "ListEntitiesForPolicy"},
+		{Name: "ListEntitiesForPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListGroupPolicies"},
 		{Name: "ListGroups"},
 		{Name: "ListGroupsForUser"},
@@ -133,10 +133,10 @@ var API = wire.Service{
 		{Name: "ListOpenIDConnectProviderTags"},
 		{Name: "ListOpenIDConnectProviders"},
 		{Name: "ListOrganizationsFeatures"},
-		{Name: "ListPolicies"},
+		{Name: "ListPolicies", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListPoliciesGrantingServiceAccess"},
-		{Name: "ListPolicyTags"},
-		{Name: "ListPolicyVersions"},
+		{Name: "ListPolicyTags", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
+		{Name: "ListPolicyVersions", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListRolePolicies", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListRoleTags", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListRoles", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
@@ -152,9 +152,9 @@ var API = wire.Service{
 		{Name: "ListUsers", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListVirtualMFADevices", Built: true, ReadOnly: true},
 		{Name: "PutGroupPolicy"},
-		{Name: "PutRolePermissionsBoundary"},
+		{Name: "PutRolePermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "PutRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
-		{Name: "PutUserPermissionsBoundary"},
+		{Name: "PutUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "PutUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "RejectDelegationRequest"},
 		{Name: "RemoveClientIDFromOpenIDConnectProvider"},
@@ -163,14 +163,14 @@ var API = wire.Service{
 		{Name: "ResetServiceSpecificCredential"},
 		{Name: "ResyncMFADevice"},
 		{Name: "SendDelegationToken"},
-		{Name: "SetDefaultPolicyVersion"},
+		{Name: "SetDefaultPolicyVersion", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "SetSecurityTokenServicePreferences"},
 		{Name: "SimulateCustomPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "PolicyEvaluation"}},
 		{Name: "SimulatePrincipalPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyEvaluation"}},
 		{Name: "TagInstanceProfile"},
 		{Name: "TagMFADevice"},
 		{Name: "TagOpenIDConnectProvider"},
-		{Name: "TagPolicy"},
+		{Name: "TagPolicy", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "TagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "TagSAMLProvider"},
 		{Name: "TagServerCertificate"},
@@ -178,7 +178,7 @@ var API = wire.Service{
 		{Name: "UntagInstanceProfile"},
 		{Name: "UntagMFADevice"},
 		{Name: "UntagOpenIDConnectProvider"},
-		{Name: "UntagPolicy"},
+		{Name: "UntagPolicy", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UntagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UntagSAMLProvider"},
 		{Name: "UntagServerCertificate"},
@@ -210,15 +210,19 @@ type Operations interface {
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
+	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
 	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
 	CreateUser(ctx context.Context, in *CreateUserInput) (*CreateUserOutput, error)
 	CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualMFADeviceInput) (*CreateVirtualMFADeviceOutput, error)
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
+	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
 	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
+	DeleteRolePermissionsBoundary(ctx context.Context, in *DeleteRolePermissionsBoundaryInput) (*DeleteRolePermissionsBoundaryOutput, error)
 	DeleteRolePolicy(ctx context.Context, in *DeleteRolePolicyInput) (*DeleteRolePolicyOutput, error)
 	DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteUserOutput, error)
+	DeleteUserPermissionsBoundary(ctx context.Context, in *DeleteUserPermissionsBoundaryInput) (*DeleteUserPermissionsBoundaryOutput, error)
 	DeleteUserPolicy(ctx context.Context, in *DeleteUserPolicyInput) (*DeleteUserPolicyOutput, error)
 	DeleteVirtualMFADevice(ctx context.Context, in *DeleteVirtualMFADeviceInput) (*DeleteVirtualMFADeviceOutput, error)
 	DetachRolePolicy(ctx context.Context, in *DetachRolePolicyInput) (*DetachRolePolicyOutput, error)
@@ -226,6 +230,7 @@ type Operations interface {
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
+	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
 	GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput, error)
 	GetRolePolicy(ctx context.Context, in *GetRolePolicyInput) (*GetRolePolicyOutput, error)
 	GetUser(ctx context.Context, in *GetUserInput) (*GetUserOutput, error)
@@ -233,18 +238,27 @@ type Operations interface {
 	ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (*ListAccessKeysOutput, error)
 	ListAttachedRolePolicies(ctx context.Context, in *ListAttachedRolePoliciesInput) (*ListAttachedRolePoliciesOutput, error)
 	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
+	ListEntitiesForPolicy(ctx context.Context, in *ListEntitiesForPolicyInput) (*ListEntitiesForPolicyOutput, error)
 	ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (*ListMFADevicesOutput, error)
+	ListPolicies(ctx context.Context, in *ListPoliciesInput) (*ListPoliciesOutput, error)
+	ListPolicyTags(ctx context.Context, in *ListPolicyTagsInput) (*ListPolicyTagsOutput, error)
+	ListPolicyVersions(ctx context.Context, in *ListPolicyVersionsInput) (*ListPolicyVersionsOutput, error)
 	ListRolePolicies(ctx context.Context, in *ListRolePoliciesInput) (*ListRolePoliciesOutput, error)
 	ListRoleTags(ctx context.Context, in *ListRoleTagsInput) (*ListRoleTagsOutput, error)
 	ListRoles(ctx context.Context, in *ListRolesInput) (*ListRolesOutput, error)
 	ListUserPolicies(ctx context.Context, in *ListUserPoliciesInput) (*ListUserPoliciesOutput, error)
 	ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsersOutput, error)
 	ListVirtualMFADevices(ctx context.Context, in *ListVirtualMFADevicesInput) (*ListVirtualMFADevicesOutput, error)
+	PutRolePermissionsBoundary(ctx context.Context, in *PutRolePermissionsBoundaryInput) (*PutRolePermissionsBoundaryOutput, error)
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
+	PutUserPermissionsBoundary(ctx context.Context, in *PutUserPermissionsBoundaryInput) (*PutUserPermissionsBoundaryOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
+	SetDefaultPolicyVersion(ctx context.Context, in *SetDefaultPolicyVersionInput) (*SetDefaultPolicyVersionOutput, error)
 	SimulateCustomPolicy(ctx context.Context, in *SimulateCustomPolicyInput) (*SimulateCustomPolicyOutput, error)
 	SimulatePrincipalPolicy(ctx context.Context, in *SimulatePrincipalPolicyInput) (*SimulatePrincipalPolicyOutput, error)
+	TagPolicy(ctx context.Context, in *TagPolicyInput) (*TagPolicyOutput, error)
 	TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error)
+	UntagPolicy(ctx context.Context, in *UntagPolicyInput) (*UntagPolicyOutput, error)
 	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
 	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
@@ -259,15 +273,19 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
 		wire.Op("CreatePolicy", o.CreatePolicy),
+		wire.Op("CreatePolicyVersion", o.CreatePolicyVersion),
 		wire.Op("CreateRole", o.CreateRole),
 		wire.Op("CreateUser", o.CreateUser),
 		wire.Op("CreateVirtualMFADevice", o.CreateVirtualMFADevice),
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
 		wire.Op("DeletePolicy", o.DeletePolicy),
+		wire.Op("DeletePolicyVersion", o.DeletePolicyVersion),
 		wire.Op("DeleteRole", o.DeleteRole),
+		wire.Op("DeleteRolePermissionsBoundary", o.DeleteRolePermissionsBoundary),
 		wire.Op("DeleteRolePolicy", o.DeleteRolePolicy),
 		wire.Op("DeleteUser", o.DeleteUser),
+		wire.Op("DeleteUserPermissionsBoundary", o.DeleteUserPermissionsBoundary),
 		wire.Op("DeleteUserPolicy", o.DeleteUserPolicy),
 		wire.Op("DeleteVirtualMFADevice", o.DeleteVirtualMFADevice),
 		wire.Op("DetachRolePolicy", o.DetachRolePolicy),
@@ -275,6 +293,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
 		wire.Op("GetPolicy", o.GetPolicy),
+		wire.Op("GetPolicyVersion", o.GetPolicyVersion),
 		wire.Op("GetRole", o.GetRole),
 		wire.Op("GetRolePolicy", o.GetRolePolicy),
 		wire.Op("GetUser", o.GetUser),
@@ -282,18 +301,27 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListAccessKeys", o.ListAccessKeys),
 		wire.Op("ListAttachedRolePolicies", o.ListAttachedRolePolicies),
 		wire.Op("ListAttachedUserPolicies", o.ListAttachedUserPolicies),
+		wire.Op("ListEntitiesForPolicy", o.ListEntitiesForPolicy),
 		wire.Op("ListMFADevices", o.ListMFADevices),
+		wire.Op("ListPolicies", o.ListPolicies),
+		wire.Op("ListPolicyTags", o.ListPolicyTags),
+		wire.Op("ListPolicyVersions", o.ListPolicyVersions),
 		wire.Op("ListRolePolicies", o.ListRolePolicies),
 		wire.Op("ListRoleTags", o.ListRoleTags),
 		wire.Op("ListRoles", o.ListRoles),
 		wire.Op("ListUserPolicies", o.ListUserPolicies),
 		wire.Op("ListUsers", o.ListUsers),
 		wire.Op("ListVirtualMFADevices", o.ListVirtualMFADevices),
+		wire.Op("PutRolePermissionsBoundary", o.PutRolePermissionsBoundary),
 		wire.Op("PutRolePolicy", o.PutRolePolicy),
+		wire.Op("PutUserPermissionsBoundary", o.PutUserPermissionsBoundary),
 		wire.Op("PutUserPolicy", o.PutUserPolicy),
+		wire.Op("SetDefaultPolicyVersion", o.SetDefaultPolicyVersion),
 		wire.Op("SimulateCustomPolicy", o.SimulateCustomPolicy),
 		wire.Op("SimulatePrincipalPolicy", o.SimulatePrincipalPolicy),
+		wire.Op("TagPolicy", o.TagPolicy),
 		wire.Op("TagRole", o.TagRole),
+		wire.Op("UntagPolicy", o.UntagPolicy),
 		wire.Op("UntagRole", o.UntagRole),
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
 		wire.Op("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy),
@@ -380,6 +408,26 @@ func (x *CreatePolicyInput) Validate(v *wire.Validation) {
 	for i := range x.Tags {
 		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
 	}
+}
+
+// CreatePolicyVersionInput is the input of CreatePolicyVersion.
+type CreatePolicyVersionInput struct {
+	PolicyArn      *string `json:"PolicyArn,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+	SetAsDefault   *bool   `json:"SetAsDefault,omitzero"`
+}
+
+// CreatePolicyVersionOutput is the output of CreatePolicyVersion.
+type CreatePolicyVersionOutput struct {
+	PolicyVersion *PolicyVersion `json:"PolicyVersion,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreatePolicyVersionInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
+	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
 // CreateRoleInput is the input of CreateRole.
@@ -513,6 +561,23 @@ func (x *DeletePolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 }
 
+// DeletePolicyVersionInput is the input of DeletePolicyVersion.
+type DeletePolicyVersionInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+	VersionId *string `json:"VersionId,omitzero"`
+}
+
+// DeletePolicyVersionOutput is the output of DeletePolicyVersion.
+type DeletePolicyVersionOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeletePolicyVersionInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.Required(nil, "versionId", x.VersionId == nil)
+	v.String(nil, "versionId", x.VersionId, rulePolicyVersionIdType)
+}
+
 // DeleteRoleInput is the input of DeleteRole.
 type DeleteRoleInput struct {
 	RoleName *string `json:"RoleName,omitzero"`
@@ -523,6 +588,20 @@ type DeleteRoleOutput struct{}
 
 // Validate checks x against the model's constraints.
 func (x *DeleteRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+}
+
+// DeleteRolePermissionsBoundaryInput is the input of DeleteRolePermissionsBoundary.
+type DeleteRolePermissionsBoundaryInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+}
+
+// DeleteRolePermissionsBoundaryOutput is the output of DeleteRolePermissionsBoundary.
+type DeleteRolePermissionsBoundaryOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteRolePermissionsBoundaryInput) Validate(v *wire.Validation) {
 	v.Required(nil, "roleName", x.RoleName == nil)
 	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
 }
@@ -556,6 +635,20 @@ type DeleteUserOutput struct{}
 func (x *DeleteUserInput) Validate(v *wire.Validation) {
 	v.Required(nil, "userName", x.UserName == nil)
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+}
+
+// DeleteUserPermissionsBoundaryInput is the input of DeleteUserPermissionsBoundary.
+type DeleteUserPermissionsBoundaryInput struct {
+	UserName *string `json:"UserName,omitzero"`
+}
+
+// DeleteUserPermissionsBoundaryOutput is the output of DeleteUserPermissionsBoundary.
+type DeleteUserPermissionsBoundaryOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteUserPermissionsBoundaryInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
 }
 
 // DeleteUserPolicyInput is the input of DeleteUserPolicy.
@@ -680,6 +773,25 @@ type GetPolicyOutput struct {
 func (x *GetPolicyInput) Validate(v *wire.Validation) {
 	v.Required(nil, "policyArn", x.PolicyArn == nil)
 	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
+// GetPolicyVersionInput is the input of GetPolicyVersion.
+type GetPolicyVersionInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+	VersionId *string `json:"VersionId,omitzero"`
+}
+
+// GetPolicyVersionOutput is the output of GetPolicyVersion.
+type GetPolicyVersionOutput struct {
+	PolicyVersion *PolicyVersion `json:"PolicyVersion,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetPolicyVersionInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.Required(nil, "versionId", x.VersionId == nil)
+	v.String(nil, "versionId", x.VersionId, rulePolicyVersionIdType)
 }
 
 // GetRoleInput is the input of GetRole.
@@ -824,6 +936,36 @@ func (x *ListAttachedUserPoliciesInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// ListEntitiesForPolicyInput is the input of ListEntitiesForPolicy.
+type ListEntitiesForPolicyInput struct {
+	PolicyArn         *string `json:"PolicyArn,omitzero"`
+	EntityFilter      *string `json:"EntityFilter,omitzero"`
+	PathPrefix        *string `json:"PathPrefix,omitzero"`
+	PolicyUsageFilter *string `json:"PolicyUsageFilter,omitzero"`
+	Marker            *string `json:"Marker,omitzero"`
+	MaxItems          *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListEntitiesForPolicyOutput is the output of ListEntitiesForPolicy.
+type ListEntitiesForPolicyOutput struct {
+	PolicyGroups []PolicyGroup `json:"PolicyGroups,omitzero"`
+	PolicyUsers  []PolicyUser  `json:"PolicyUsers,omitzero"`
+	PolicyRoles  []PolicyRole  `json:"PolicyRoles,omitzero"`
+	IsTruncated  *bool         `json:"IsTruncated,omitzero"`
+	Marker       *string       `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListEntitiesForPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.String(nil, "entityFilter", x.EntityFilter, ruleEntityType)
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePathType)
+	v.String(nil, "policyUsageFilter", x.PolicyUsageFilter, rulePolicyUsageType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
 // ListMFADevicesInput is the input of ListMFADevices.
 type ListMFADevicesInput struct {
 	UserName *string `json:"UserName,omitzero"`
@@ -841,6 +983,76 @@ type ListMFADevicesOutput struct {
 // Validate checks x against the model's constraints.
 func (x *ListMFADevicesInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListPoliciesInput is the input of ListPolicies.
+type ListPoliciesInput struct {
+	Scope             *string `json:"Scope,omitzero"`
+	OnlyAttached      *bool   `json:"OnlyAttached,omitzero"`
+	PathPrefix        *string `json:"PathPrefix,omitzero"`
+	PolicyUsageFilter *string `json:"PolicyUsageFilter,omitzero"`
+	Marker            *string `json:"Marker,omitzero"`
+	MaxItems          *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListPoliciesOutput is the output of ListPolicies.
+type ListPoliciesOutput struct {
+	Policies    []Policy `json:"Policies,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      *string  `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListPoliciesInput) Validate(v *wire.Validation) {
+	v.String(nil, "scope", x.Scope, rulePolicyScopeType)
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePolicyPathType)
+	v.String(nil, "policyUsageFilter", x.PolicyUsageFilter, rulePolicyUsageType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListPolicyTagsInput is the input of ListPolicyTags.
+type ListPolicyTagsInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+	Marker    *string `json:"Marker,omitzero"`
+	MaxItems  *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListPolicyTagsOutput is the output of ListPolicyTags.
+type ListPolicyTagsOutput struct {
+	Tags        []Tag   `json:"Tags,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListPolicyTagsInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListPolicyVersionsInput is the input of ListPolicyVersions.
+type ListPolicyVersionsInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+	Marker    *string `json:"Marker,omitzero"`
+	MaxItems  *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListPolicyVersionsOutput is the output of ListPolicyVersions.
+type ListPolicyVersionsOutput struct {
+	Versions    []PolicyVersion `json:"Versions,omitzero"`
+	IsTruncated *bool           `json:"IsTruncated,omitzero"`
+	Marker      *string         `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListPolicyVersionsInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
@@ -979,6 +1191,23 @@ func (x *ListVirtualMFADevicesInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// PutRolePermissionsBoundaryInput is the input of PutRolePermissionsBoundary.
+type PutRolePermissionsBoundaryInput struct {
+	RoleName            *string `json:"RoleName,omitzero"`
+	PermissionsBoundary *string `json:"PermissionsBoundary,omitzero"`
+}
+
+// PutRolePermissionsBoundaryOutput is the output of PutRolePermissionsBoundary.
+type PutRolePermissionsBoundaryOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *PutRolePermissionsBoundaryInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "permissionsBoundary", x.PermissionsBoundary == nil)
+	v.String(nil, "permissionsBoundary", x.PermissionsBoundary, ruleArnType)
+}
+
 // PutRolePolicyInput is the input of PutRolePolicy.
 type PutRolePolicyInput struct {
 	RoleName       *string `json:"RoleName,omitzero"`
@@ -999,6 +1228,23 @@ func (x *PutRolePolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
+// PutUserPermissionsBoundaryInput is the input of PutUserPermissionsBoundary.
+type PutUserPermissionsBoundaryInput struct {
+	UserName            *string `json:"UserName,omitzero"`
+	PermissionsBoundary *string `json:"PermissionsBoundary,omitzero"`
+}
+
+// PutUserPermissionsBoundaryOutput is the output of PutUserPermissionsBoundary.
+type PutUserPermissionsBoundaryOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *PutUserPermissionsBoundaryInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
+	v.Required(nil, "permissionsBoundary", x.PermissionsBoundary == nil)
+	v.String(nil, "permissionsBoundary", x.PermissionsBoundary, ruleArnType)
+}
+
 // PutUserPolicyInput is the input of PutUserPolicy.
 type PutUserPolicyInput struct {
 	UserName       *string `json:"UserName,omitzero"`
@@ -1017,6 +1263,23 @@ func (x *PutUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
 	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
+}
+
+// SetDefaultPolicyVersionInput is the input of SetDefaultPolicyVersion.
+type SetDefaultPolicyVersionInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+	VersionId *string `json:"VersionId,omitzero"`
+}
+
+// SetDefaultPolicyVersionOutput is the output of SetDefaultPolicyVersion.
+type SetDefaultPolicyVersionOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *SetDefaultPolicyVersionInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.Required(nil, "versionId", x.VersionId == nil)
+	v.String(nil, "versionId", x.VersionId, rulePolicyVersionIdType)
 }
 
 // SimulateCustomPolicyInput is the input of SimulateCustomPolicy.
@@ -1115,6 +1378,26 @@ func (x *SimulatePrincipalPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 }
 
+// TagPolicyInput is the input of TagPolicy.
+type TagPolicyInput struct {
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+	Tags      []Tag   `json:"Tags,omitzero"`
+}
+
+// TagPolicyOutput is the output of TagPolicy.
+type TagPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *TagPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.Required(nil, "tags", x.Tags == nil)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
 // TagRoleInput is the input of TagRole.
 type TagRoleInput struct {
 	RoleName *string `json:"RoleName,omitzero"`
@@ -1132,6 +1415,26 @@ func (x *TagRoleInput) Validate(v *wire.Validation) {
 	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
 	for i := range x.Tags {
 		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
+// UntagPolicyInput is the input of UntagPolicy.
+type UntagPolicyInput struct {
+	PolicyArn *string  `json:"PolicyArn,omitzero"`
+	TagKeys   []string `json:"TagKeys,omitzero"`
+}
+
+// UntagPolicyOutput is the output of UntagPolicy.
+type UntagPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UntagPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+	v.Required(nil, "tagKeys", x.TagKeys == nil)
+	wire.List(v, nil, "tagKeys", x.TagKeys, ruleTagKeyListType)
+	for i := range x.TagKeys {
+		v.String(&wire.Path{Name: "tagKeys", Index: i + 1}, "", &x.TagKeys[i], ruleTagKeyType)
 	}
 }
 
@@ -1328,6 +1631,32 @@ type Policy struct {
 	Tags                          []Tag     `json:"Tags,omitzero"`
 }
 
+// PolicyGroup is a structure of the API.
+type PolicyGroup struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	GroupId   *string `json:"GroupId,omitzero"`
+}
+
+// PolicyRole is a structure of the API.
+type PolicyRole struct {
+	RoleName *string `json:"RoleName,omitzero"`
+	RoleId   *string `json:"RoleId,omitzero"`
+}
+
+// PolicyUser is a structure of the API.
+type PolicyUser struct {
+	UserName *string `json:"UserName,omitzero"`
+	UserId   *string `json:"UserId,omitzero"`
+}
+
+// PolicyVersion is a structure of the API.
+type PolicyVersion struct {
+	Document         *string   `json:"Document,omitzero"`
+	VersionId        *string   `json:"VersionId,omitzero"`
+	IsDefaultVersion *bool     `json:"IsDefaultVersion,omitzero"`
+	CreateDate       *aws.Time `json:"CreateDate,omitzero"`
+}
+
 // Position is a structure of the API.
 type Position struct {
 	Line   *int32 `json:"Line,omitzero"`
@@ -1427,6 +1756,15 @@ const (
 	ContextKeyTypeEnumDateList    = "dateList"
 )
 
+// Values of EntityType.
+const (
+	EntityUser               = "User"
+	EntityRole               = "Role"
+	EntityGroup              = "Group"
+	EntityLocalManagedPolicy = "LocalManagedPolicy"
+	EntityAWSManagedPolicy   = "AWSManagedPolicy"
+)
+
 // Values of PermissionsBoundaryAttachmentType.
 const (
 	PermissionsBoundaryAttachmentPermissionsBoundaryPolicy = "PermissionsBoundaryPolicy"
@@ -1450,11 +1788,24 @@ const (
 	PolicySourceNone        = "none"
 )
 
+// Values of PolicyUsageType.
+const (
+	PolicyUsagePermissionsPolicy   = "PermissionsPolicy"
+	PolicyUsagePermissionsBoundary = "PermissionsBoundary"
+)
+
 // Values of assignmentStatusType.
 const (
 	AssignmentStatusAssigned   = "Assigned"
 	AssignmentStatusUnassigned = "Unassigned"
 	AssignmentStatusAny        = "Any"
+)
+
+// Values of policyScopeType.
+const (
+	PolicyScopeAll   = "All"
+	PolicyScopeAws   = "AWS"
+	PolicyScopeLocal = "Local"
 )
 
 // Values of statusType.
@@ -1468,6 +1819,8 @@ var (
 	ruleActionNameType             = &wire.Rule{Min: new(int64(3)), Max: new(int64(128))}
 	ruleContextKeyNameType         = &wire.Rule{Min: new(int64(5)), Max: new(int64(256))}
 	ruleContextKeyTypeEnum         = &wire.Rule{Enum: []string{"string", "stringList", "numeric", "numericList", "boolean", "booleanList", "ip", "ipList", "binary", "binaryList", "date", "dateList"}}
+	ruleEntityType                 = &wire.Rule{Enum: []string{"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}}
+	rulePolicyUsageType            = &wire.Rule{Enum: []string{"PermissionsPolicy", "PermissionsBoundary"}}
 	ruleResourceHandlingOptionType = &wire.Rule{Min: new(int64(1)), Max: new(int64(64))}
 	ruleResourceNameType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(2048))}
 	ruleAccessKeyIdType            = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
@@ -1483,6 +1836,8 @@ var (
 	rulePolicyDocumentType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(131072)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
 	rulePolicyNameType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	rulePolicyPathType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`((/[A-Za-z0-9\.,\+@=_-]+)*)/`, `((/[A-Za-z0-9\.,\+@=_-]+)*)/`)}
+	rulePolicyScopeType            = &wire.Rule{Enum: []string{"All", "AWS", "Local"}}
+	rulePolicyVersionIdType        = &wire.Rule{Pattern: wire.NewPattern(`v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`, `v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`)}
 	ruleRoleDescriptionType        = &wire.Rule{Max: new(int64(1000)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*`, `[\x{9}\x{A}\x{D}\x{20}-\x{7E}\x{A1}-\x{FF}]*`)}
 	ruleRoleMaxSessionDurationType = &wire.Rule{Min: new(int64(3600)), Max: new(int64(43200))}
 	ruleRoleNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}

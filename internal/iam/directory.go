@@ -229,17 +229,15 @@ func entityPolicies(tx store.Tx, account, id, name string) ([]boundPolicy, error
 
 // loadManaged reads a version of a managed policy, "" for the one in force.
 func loadManaged(tx store.Tx, account, arn, version string) (boundPolicy, error) {
-	p, err := getPolicy(tx, account, arn)
+	p, err := findPolicy(tx, account, arn)
 	if err != nil {
 		return boundPolicy{}, err
 	}
 	number := p.DefaultVersion
 	if version != "" {
-		if number, err = strconv.ParseInt(strings.TrimPrefix(version, "v"), 10, 64); err != nil {
-			return boundPolicy{}, store.ErrNoRows
-		}
+		number = versionNumber(version)
 	}
-	v, err := getPolicyVersion(tx, account, p.ID, number)
+	v, err := findPolicyVersion(tx, &p, number)
 	return boundPolicy{arn, versionID(number), v.Document}, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/iam/awsmanaged"
 	"github.com/strongroom/strongroom/internal/store"
 	"github.com/strongroom/strongroom/internal/wire"
 )
@@ -17,12 +18,40 @@ const awsAccount = "aws"
 // findPolicy reads the managed policy that an ARN names for an account: its own,
 // or one of AWS's.
 func findPolicy(tx store.Tx, account, arn string) (managedPolicy, error) {
+	if p, ok := awsmanaged.Get(arn); ok {
+		return ofAWS(p), nil
+	}
 	return getPolicy(tx, account, arn)
+}
+
+// ofAWS makes one of AWS's policies look like a row. It has one version.
+func ofAWS(p awsmanaged.Policy) managedPolicy {
+	number := versionNumber(p.Version)
+	return managedPolicy{
+		Account: awsAccount, ID: p.ID, ARN: p.ARN, Name: p.Name, Path: p.Path, DefaultVersion: number, NextVersion: number + 1,
+		CreatedAt: p.Created, UpdatedAt: p.Created,
+	}
 }
 
 // findPolicyVersion reads a version by its number.
 func findPolicyVersion(tx store.Tx, p *managedPolicy, number int64) (policyVersion, error) {
-	return getPolicyVersion(tx, p.Account, p.ID, number)
+	if p.Account != awsAccount {
+		return getPolicyVersion(tx, p.Account, p.ID, number)
+	}
+	versions, err := findPolicyVersions(tx, p)
+	if err == nil && versions[0].Number != number {
+		err = store.ErrNoRows
+	}
+	return versions[0], err
+}
+
+// findPolicyVersions lists the newest first.
+func findPolicyVersions(tx store.Tx, p *managedPolicy) ([]policyVersion, error) {
+	if p.Account != awsAccount {
+		return listPolicyVersions(tx, p.Account, p.ID)
+	}
+	held, _ := awsmanaged.Get(p.ARN)
+	return []policyVersion{{Number: p.DefaultVersion, Document: held.Text, CreatedAt: held.Created}}, nil
 }
 
 // versionNumber reads a version's id; no version has the number 0. The form with a
@@ -57,7 +86,7 @@ func (s *Service) authorizePolicy(ctx context.Context, action, arn, suffix strin
 	}); err != nil {
 		return p, false, err
 	}
-	if found {
+	if found && p.Account != awsAccount {
 		call.Touch(p.resource())
 	}
 	return p, found, nil
@@ -239,6 +268,61 @@ func (s *Service) DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*Del
 		return deletePolicy(tx, p.Account, p.ID)
 	})
 	return &DeletePolicyOutput{}, err
+}
+
+// TagPolicy adds tags, replacing those of the same keys.
+func (s *Service) TagPolicy(ctx context.Context, in *TagPolicyInput) (*TagPolicyOutput, error) {
+	tags, err := exactTags.read(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	p, found, err := s.authorizeOwn(ctx, "TagPolicy", *in.PolicyArn, "", cannotUpdate, auth.RequestTags(tags)...)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errPolicyNotFound(*in.PolicyArn)
+	}
+	_, err = s.changePolicy(ctx, p, errPolicyNotFound(p.ARN), func(tx store.Tx, now *managedPolicy) (err error) {
+		if now.Tags, err = exactTags.add(now.Tags, tags); err != nil {
+			return err
+		}
+		return updatePolicy(tx, *now)
+	})
+	return &TagPolicyOutput{}, err
+}
+
+// UntagPolicy removes tags.
+func (s *Service) UntagPolicy(ctx context.Context, in *UntagPolicyInput) (*UntagPolicyOutput, error) {
+	p, found, err := s.authorizeOwn(ctx, "UntagPolicy", *in.PolicyArn, "", cannotUpdate, tagKeys(in.TagKeys)...)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errPolicyNotFound(*in.PolicyArn)
+	}
+	_, err = s.changePolicy(ctx, p, errPolicyNotFound(p.ARN), func(tx store.Tx, now *managedPolicy) error {
+		now.Tags = exactTags.remove(now.Tags, in.TagKeys)
+		return updatePolicy(tx, *now)
+	})
+	return &UntagPolicyOutput{}, err
+}
+
+// ListPolicyTags lists a policy's tags by key.
+func (s *Service) ListPolicyTags(ctx context.Context, in *ListPolicyTagsInput) (*ListPolicyTagsOutput, error) {
+	after, limit, err := pageOf(in.Marker, in.MaxItems, validTagMarker)
+	if err != nil {
+		return nil, err
+	}
+	p, found, err := s.authorizePolicy(ctx, "ListPolicyTags", *in.PolicyArn, "")
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errPolicyNotFound(*in.PolicyArn)
+	}
+	tags, marker := pageOfTags(p.Tags, after, limit)
+	return &ListPolicyTagsOutput{Tags: tags, IsTruncated: new(marker != nil), Marker: marker}, nil
 }
 
 // wirePolicy leaves the tags out: only a few answers have them.

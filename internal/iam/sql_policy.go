@@ -61,10 +61,14 @@ func (p *managedPolicy) resource() wire.Resource {
 
 const policyColumns = `account, id, arn, name, path, description, tags, default_version, next_version, created_at, updated_at`
 
-func scanPolicy(r store.Row) (p managedPolicy, err error) {
+func scanPolicy(r store.Row) (managedPolicy, error) { return scanPolicyAnd(r) }
+
+// scanPolicyAnd scans further columns behind those of the policy.
+func scanPolicyAnd(r store.Row, more ...any) (p managedPolicy, err error) {
 	var tags string
 	var created, updated int64
-	if err = r.Scan(&p.Account, &p.ID, &p.ARN, &p.Name, &p.Path, &p.Description, &tags, &p.DefaultVersion, &p.NextVersion, &created, &updated); err != nil {
+	if err = r.Scan(append([]any{&p.Account, &p.ID, &p.ARN, &p.Name, &p.Path, &p.Description, &tags, &p.DefaultVersion, &p.NextVersion,
+		&created, &updated}, more...)...); err != nil {
 		return p, err
 	}
 	p.CreatedAt, p.UpdatedAt = aws.Micros(created), aws.Micros(updated)
@@ -76,13 +80,55 @@ func getPolicy(tx store.Tx, account, arn string) (managedPolicy, error) {
 	return scanPolicy(tx.QueryRow(`SELECT `+policyColumns+` FROM iam_policies WHERE account = $1 AND arn = $2`, account, arn))
 }
 
+// The ways in which a policy p can be in use. The comparison with ” is what lets
+// the index of boundaries be used.
+const (
+	isAttached = `EXISTS (SELECT 1 FROM iam_attachments WHERE account = p.account AND policy_arn = p.arn)`
+	isBoundary = `(EXISTS (SELECT 1 FROM iam_users WHERE account = p.account AND boundary = p.arn AND boundary <> '') OR
+		EXISTS (SELECT 1 FROM iam_roles WHERE account = p.account AND boundary = p.arn AND boundary <> ''))`
+)
+
+// listPolicies returns up to limit of the account's own policies behind the
+// marker, in name order, with their use. Only those in use are listed when used is
+// set, and only those in a use when usage is.
+func listPolicies(tx store.Tx, account, after, pathPrefix string, used bool, usage string, limit int) ([]usedPolicy, error) {
+	condition := ""
+	switch {
+	case usage == PolicyUsagePermissionsPolicy:
+		condition = ` AND ` + isAttached
+	case usage == PolicyUsagePermissionsBoundary:
+		condition = ` AND ` + isBoundary
+	case used:
+		condition = ` AND (` + isAttached + ` OR ` + isBoundary + `)`
+	}
+	return collect(tx, scanUsedPolicy, `SELECT `+policyColumns+`, `+countUses+` FROM iam_policies p
+		WHERE account = $1 AND name_fold > $2 AND substr(path, 1, length($3)) = $3`+condition+`
+		ORDER BY name_fold LIMIT $4`, account, after, pathPrefix, int64(limit))
+}
+
+// usedPolicy is a policy with its use.
+type usedPolicy struct {
+	managedPolicy
+	policyUse
+}
+
 // policyUse counts where a policy is in force: on entities, and as a boundary.
 type policyUse struct{ Attached, Boundaries int64 }
 
+// countUses are the columns of a policyUse of a policy p.
+const countUses = `(SELECT COUNT(*) FROM iam_attachments WHERE account = p.account AND policy_arn = p.arn),
+	(SELECT COUNT(*) FROM iam_users WHERE account = p.account AND boundary = p.arn AND boundary <> '') +
+	(SELECT COUNT(*) FROM iam_roles WHERE account = p.account AND boundary = p.arn AND boundary <> '')`
+
+func scanUsedPolicy(r store.Row) (p usedPolicy, err error) {
+	p.managedPolicy, err = scanPolicyAnd(r, &p.Attached, &p.Boundaries)
+	return p, err
+}
+
+// usesOf counts the use of any policy, AWS's included.
 func usesOf(tx store.Tx, account, arn string) (use policyUse, err error) {
-	err = tx.QueryRow(`SELECT (SELECT COUNT(*) FROM iam_attachments WHERE account = $1 AND policy_arn = $2),
-		(SELECT COUNT(*) FROM iam_users WHERE account = $1 AND boundary = $2 AND boundary <> '') +
-		(SELECT COUNT(*) FROM iam_roles WHERE account = $1 AND boundary = $2 AND boundary <> '')`, account, arn).Scan(&use.Attached, &use.Boundaries)
+	err = tx.QueryRow(`SELECT `+countUses+` FROM (SELECT CAST($1 AS TEXT) AS account, CAST($2 AS TEXT) AS arn) p`, account, arn).
+		Scan(&use.Attached, &use.Boundaries)
 	return use, err
 }
 
@@ -174,4 +220,30 @@ func attachPolicy(tx store.Tx, account, entityID, arn string) error {
 func detachPolicy(tx store.Tx, account, entityID, arn string) (bool, error) {
 	n, err := tx.Exec(`DELETE FROM iam_attachments WHERE account = $1 AND entity_id = $2 AND policy_arn = $3`, account, entityID, arn)
 	return n > 0, err
+}
+
+// listPolicyEntities returns up to limit entities of a kind that a policy is in use
+// on, behind the marker, in name order; usage "" means any. The cross join makes
+// SQLite begin with the policy's own rows, so that the number of all entities does
+// not matter.
+func listPolicyEntities(tx store.Tx, k kind, account, arn, usage, after, pathPrefix string, limit int) ([]holder, error) {
+	table := map[kind]string{userKind: "iam_users", groupKind: "iam_groups", roleKind: "iam_roles"}[k]
+	attached := `SELECT entity_id AS id FROM iam_attachments WHERE account = $1 AND policy_arn = $2`
+	bounded := `SELECT id FROM ` + table + ` WHERE account = $1 AND boundary = $2 AND boundary <> ''`
+	of := attached + ` UNION ` + bounded
+	switch {
+	case k == groupKind && usage == PolicyUsagePermissionsBoundary:
+		return nil, nil // groups have no boundaries
+	case k == groupKind, usage == PolicyUsagePermissionsPolicy:
+		of = attached
+	case usage == PolicyUsagePermissionsBoundary:
+		of = bounded
+	}
+	return collect(tx, func(r store.Row) (h holder, err error) {
+		h.kind, h.account = k, account
+		err = r.Scan(&h.id, &h.name, &h.path)
+		return h, err
+	}, `SELECT e.id, e.name, e.path FROM (`+of+`) u CROSS JOIN `+table+` e
+		WHERE e.account = $1 AND e.id = u.id AND e.name_fold > $3 AND substr(e.path, 1, length($4)) = $4
+		ORDER BY e.name_fold LIMIT $5`, account, arn, after, pathPrefix, int64(limit))
 }

@@ -52,6 +52,22 @@ func (c *clients) newAttached(id string) {
 	c.must(err)
 }
 
+func (c *clients) newVersion(id string) {
+	c.Helper()
+	c.newPolicy(id)
+	_, err := c.iam.CreatePolicyVersion(c.ctx, &iam.CreatePolicyVersionInput{PolicyArn: policyARN(id), PolicyDocument: aws.String(userPolicy)})
+	c.must(err)
+}
+
+func (c *clients) newBounded(id string) {
+	c.Helper()
+	c.newUnattached(id)
+	_, err := c.iam.PutUserPermissionsBoundary(c.ctx, &iam.PutUserPermissionsBoundaryInput{UserName: &id, PermissionsBoundary: policyARN(id)})
+	c.must(err)
+	_, err = c.iam.PutRolePermissionsBoundary(c.ctx, &iam.PutRolePermissionsBoundaryInput{RoleName: &id, PermissionsBoundary: policyARN(id)})
+	c.must(err)
+}
+
 func (c *clients) roleState(id string) string {
 	c.Helper()
 	r, err := c.iam.GetRole(c.ctx, &iam.GetRoleInput{RoleName: &id})
@@ -76,7 +92,13 @@ func (c *clients) policyState(id string) string {
 		return "none"
 	}
 	c.must(err)
-	return describe(map[string]any{"version": p.Policy.DefaultVersionId, "attached": p.Policy.AttachmentCount, "tags": p.Policy.Tags})
+	versions, err := c.iam.ListPolicyVersions(c.ctx, &iam.ListPolicyVersionsInput{PolicyArn: policyARN(id)})
+	c.must(err)
+	var ids []string
+	for _, v := range versions.Versions {
+		ids = append(ids, *v.VersionId)
+	}
+	return describe(map[string]any{"version": p.Policy.DefaultVersionId, "versions": ids, "attached": p.Policy.AttachmentCount, "tags": p.Policy.Tags})
 }
 
 func roleChanges() []change {
@@ -131,5 +153,32 @@ func policyChanges() []change {
 		{"iam:DetachRolePolicy", (*clients).newAttached, simple(func(c *clients, id, target string) (*iam.DetachRolePolicyOutput, error) {
 			return c.iam.DetachRolePolicy(c.ctx, &iam.DetachRolePolicyInput{RoleName: &id, PolicyArn: policyARN(id)})
 		}), false},
+		{"iam:CreatePolicyVersion", (*clients).newPolicy, simple(func(c *clients, id, target string) (*iam.CreatePolicyVersionOutput, error) {
+			return c.iam.CreatePolicyVersion(c.ctx, &iam.CreatePolicyVersionInput{PolicyArn: policyARN(id), PolicyDocument: aws.String(userPolicy)})
+		}), false},
+		{"iam:SetDefaultPolicyVersion", (*clients).newVersion, simple(func(c *clients, id, target string) (*iam.SetDefaultPolicyVersionOutput, error) {
+			return c.iam.SetDefaultPolicyVersion(c.ctx, &iam.SetDefaultPolicyVersionInput{PolicyArn: policyARN(id), VersionId: aws.String("v2")})
+		}), true},
+		{"iam:DeletePolicyVersion", (*clients).newVersion, simple(func(c *clients, id, target string) (*iam.DeletePolicyVersionOutput, error) {
+			return c.iam.DeletePolicyVersion(c.ctx, &iam.DeletePolicyVersionInput{PolicyArn: policyARN(id), VersionId: aws.String("v2")})
+		}), false},
+		{"iam:TagPolicy", (*clients).newPolicy, simple(func(c *clients, id, target string) (*iam.TagPolicyOutput, error) {
+			return c.iam.TagPolicy(c.ctx, &iam.TagPolicyInput{PolicyArn: policyARN(id), Tags: []iamtypes.Tag{{Key: aws.String("new"), Value: aws.String("v")}}})
+		}), true},
+		{"iam:UntagPolicy", (*clients).newPolicy, simple(func(c *clients, id, target string) (*iam.UntagPolicyOutput, error) {
+			return c.iam.UntagPolicy(c.ctx, &iam.UntagPolicyInput{PolicyArn: policyARN(id), TagKeys: []string{"k"}})
+		}), true},
+		{"iam:PutUserPermissionsBoundary", (*clients).newUnattached, simple(func(c *clients, id, target string) (*iam.PutUserPermissionsBoundaryOutput, error) {
+			return c.iam.PutUserPermissionsBoundary(c.ctx, &iam.PutUserPermissionsBoundaryInput{UserName: &id, PermissionsBoundary: policyARN(id)})
+		}), true},
+		{"iam:DeleteUserPermissionsBoundary", (*clients).newBounded, simple(func(c *clients, id, target string) (*iam.DeleteUserPermissionsBoundaryOutput, error) {
+			return c.iam.DeleteUserPermissionsBoundary(c.ctx, &iam.DeleteUserPermissionsBoundaryInput{UserName: &id})
+		}), true},
+		{"iam:PutRolePermissionsBoundary", (*clients).newUnattached, simple(func(c *clients, id, target string) (*iam.PutRolePermissionsBoundaryOutput, error) {
+			return c.iam.PutRolePermissionsBoundary(c.ctx, &iam.PutRolePermissionsBoundaryInput{RoleName: &id, PermissionsBoundary: policyARN(id)})
+		}), true},
+		{"iam:DeleteRolePermissionsBoundary", (*clients).newBounded, simple(func(c *clients, id, target string) (*iam.DeleteRolePermissionsBoundaryOutput, error) {
+			return c.iam.DeleteRolePermissionsBoundary(c.ctx, &iam.DeleteRolePermissionsBoundaryInput{RoleName: &id})
+		}), true},
 	}
 }

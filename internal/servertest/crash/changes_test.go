@@ -245,7 +245,7 @@ func (x change) target(c *clients, id string) string {
 
 func (c *clients) userState(id string) string {
 	c.Helper()
-	_, err := c.iam.GetUser(c.ctx, &iam.GetUserInput{UserName: &id})
+	user, err := c.iam.GetUser(c.ctx, &iam.GetUserInput{UserName: &id})
 	if code(err) == "NoSuchEntity" {
 		return "none"
 	}
@@ -258,13 +258,15 @@ func (c *clients) userState(id string) string {
 	}
 	policies, err := c.iam.ListUserPolicies(c.ctx, &iam.ListUserPoliciesInput{UserName: &id})
 	c.must(err)
+	attached, err := c.iam.ListAttachedUserPolicies(c.ctx, &iam.ListAttachedUserPoliciesInput{UserName: &id})
+	c.must(err)
 	documents := map[string]string{}
 	for _, name := range policies.PolicyNames {
 		p, err := c.iam.GetUserPolicy(c.ctx, &iam.GetUserPolicyInput{UserName: &id, PolicyName: &name})
 		c.must(err)
 		documents[name] = *p.PolicyDocument
 	}
-	return describe(map[string]any{"keys": status, "policies": documents})
+	return describe(map[string]any{"keys": status, "policies": documents, "boundary": user.User.PermissionsBoundary, "attached": attached.AttachedPolicies})
 }
 
 // simple makes a do from a call whose answer does not matter.
