@@ -42,7 +42,7 @@ func (s *Service) CreateAccount(ctx context.Context, account, name string) (keyI
 			return err
 		}
 		u.CreatedAt, k.CreatedAt = now, now
-		if err := insertUser(tx, u); err != nil {
+		if err := saveUser(tx, u); err != nil {
 			return err
 		}
 		if err := putInlinePolicy(tx, account, u.ID, "AdministratorAccess", adminPolicy); err != nil {

@@ -28,7 +28,7 @@ var API = wire.Service{
 		{Name: "AcceptDelegationRequest"},
 		{Name: "AddClientIDToOpenIDConnectProvider"},
 		{Name: "AddRoleToInstanceProfile"},
-		{Name: "AddUserToGroup"},
+		{Name: "AddUserToGroup", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "AssociateDelegationRequest"},
 		{Name: "AttachGroupPolicy"},
 		{Name: "AttachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
@@ -37,7 +37,7 @@ var API = wire.Service{
 		{Name: "CreateAccessKey", Built: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateAccountAlias"},
 		{Name: "CreateDelegationRequest"},
-		{Name: "CreateGroup"},
+		{Name: "CreateGroup", Built: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateInstanceProfile"},
 		{Name: "CreateLoginProfile"},
 		{Name: "CreateOpenIDConnectProvider"},
@@ -53,7 +53,7 @@ var API = wire.Service{
 		{Name: "DeleteAccessKey", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccountAlias"},
 		{Name: "DeleteAccountPasswordPolicy"},
-		{Name: "DeleteGroup"},
+		{Name: "DeleteGroup", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteGroupPolicy"},
 		{Name: "DeleteInstanceProfile"},
 		{Name: "DeleteLoginProfile"},
@@ -94,7 +94,7 @@ var API = wire.Service{
 		{Name: "GetContextKeysForPrincipalPolicy"},
 		{Name: "GetCredentialReport"},
 		{Name: "GetDelegationRequest"},
-		{Name: "GetGroup"},
+		{Name: "GetGroup", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetGroupPolicy"},
 		{Name: "GetHumanReadableSummary"},
 		{Name: "GetInstanceProfile"},
@@ -123,8 +123,8 @@ var API = wire.Service{
 		{Name: "ListDelegationRequests"},
 		{Name: "ListEntitiesForPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListGroupPolicies"},
-		{Name: "ListGroups"},
-		{Name: "ListGroupsForUser"},
+		{Name: "ListGroups", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
+		{Name: "ListGroupsForUser", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListInstanceProfileTags"},
 		{Name: "ListInstanceProfiles"},
 		{Name: "ListInstanceProfilesForRole"},
@@ -148,7 +148,7 @@ var API = wire.Service{
 		{Name: "ListServiceSpecificCredentials"},
 		{Name: "ListSigningCertificates"},
 		{Name: "ListUserPolicies", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
-		{Name: "ListUserTags"},
+		{Name: "ListUserTags", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListUsers", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListVirtualMFADevices", Built: true, ReadOnly: true},
 		{Name: "PutGroupPolicy"},
@@ -159,7 +159,7 @@ var API = wire.Service{
 		{Name: "RejectDelegationRequest"},
 		{Name: "RemoveClientIDFromOpenIDConnectProvider"},
 		{Name: "RemoveRoleFromInstanceProfile"},
-		{Name: "RemoveUserFromGroup"},
+		{Name: "RemoveUserFromGroup", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ResetServiceSpecificCredential"},
 		{Name: "ResyncMFADevice"},
 		{Name: "SendDelegationToken"},
@@ -174,7 +174,7 @@ var API = wire.Service{
 		{Name: "TagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "TagSAMLProvider"},
 		{Name: "TagServerCertificate"},
-		{Name: "TagUser"},
+		{Name: "TagUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UntagInstanceProfile"},
 		{Name: "UntagMFADevice"},
 		{Name: "UntagOpenIDConnectProvider"},
@@ -182,12 +182,12 @@ var API = wire.Service{
 		{Name: "UntagRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UntagSAMLProvider"},
 		{Name: "UntagServerCertificate"},
-		{Name: "UntagUser"},
+		{Name: "UntagUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateAccessKey", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateAccountPasswordPolicy"},
 		{Name: "UpdateAssumeRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateDelegationRequest"},
-		{Name: "UpdateGroup"},
+		{Name: "UpdateGroup", Built: true, EmptyBody: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateLoginProfile"},
 		{Name: "UpdateOpenIDConnectProviderThumbprint"},
 		{Name: "UpdateRole", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
@@ -197,7 +197,7 @@ var API = wire.Service{
 		{Name: "UpdateServerCertificate"},
 		{Name: "UpdateServiceSpecificCredential"},
 		{Name: "UpdateSigningCertificate"},
-		{Name: "UpdateUser"},
+		{Name: "UpdateUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "EntityTemporarilyUnmodifiable", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UploadSSHPublicKey"},
 		{Name: "UploadServerCertificate"},
 		{Name: "UploadSigningCertificate"},
@@ -206,9 +206,11 @@ var API = wire.Service{
 
 // Operations are those of AWS Identity and Access Management that are built.
 type Operations interface {
+	AddUserToGroup(ctx context.Context, in *AddUserToGroupInput) (*AddUserToGroupOutput, error)
 	AttachRolePolicy(ctx context.Context, in *AttachRolePolicyInput) (*AttachRolePolicyOutput, error)
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
+	CreateGroup(ctx context.Context, in *CreateGroupInput) (*CreateGroupOutput, error)
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
 	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
 	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
@@ -216,6 +218,7 @@ type Operations interface {
 	CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualMFADeviceInput) (*CreateVirtualMFADeviceOutput, error)
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
+	DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*DeleteGroupOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
 	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
 	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
@@ -229,6 +232,7 @@ type Operations interface {
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
+	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
 	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
 	GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput, error)
@@ -239,6 +243,8 @@ type Operations interface {
 	ListAttachedRolePolicies(ctx context.Context, in *ListAttachedRolePoliciesInput) (*ListAttachedRolePoliciesOutput, error)
 	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
 	ListEntitiesForPolicy(ctx context.Context, in *ListEntitiesForPolicyInput) (*ListEntitiesForPolicyOutput, error)
+	ListGroups(ctx context.Context, in *ListGroupsInput) (*ListGroupsOutput, error)
+	ListGroupsForUser(ctx context.Context, in *ListGroupsForUserInput) (*ListGroupsForUserOutput, error)
 	ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (*ListMFADevicesOutput, error)
 	ListPolicies(ctx context.Context, in *ListPoliciesInput) (*ListPoliciesOutput, error)
 	ListPolicyTags(ctx context.Context, in *ListPolicyTagsInput) (*ListPolicyTagsOutput, error)
@@ -247,31 +253,39 @@ type Operations interface {
 	ListRoleTags(ctx context.Context, in *ListRoleTagsInput) (*ListRoleTagsOutput, error)
 	ListRoles(ctx context.Context, in *ListRolesInput) (*ListRolesOutput, error)
 	ListUserPolicies(ctx context.Context, in *ListUserPoliciesInput) (*ListUserPoliciesOutput, error)
+	ListUserTags(ctx context.Context, in *ListUserTagsInput) (*ListUserTagsOutput, error)
 	ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsersOutput, error)
 	ListVirtualMFADevices(ctx context.Context, in *ListVirtualMFADevicesInput) (*ListVirtualMFADevicesOutput, error)
 	PutRolePermissionsBoundary(ctx context.Context, in *PutRolePermissionsBoundaryInput) (*PutRolePermissionsBoundaryOutput, error)
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
 	PutUserPermissionsBoundary(ctx context.Context, in *PutUserPermissionsBoundaryInput) (*PutUserPermissionsBoundaryOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
+	RemoveUserFromGroup(ctx context.Context, in *RemoveUserFromGroupInput) (*RemoveUserFromGroupOutput, error)
 	SetDefaultPolicyVersion(ctx context.Context, in *SetDefaultPolicyVersionInput) (*SetDefaultPolicyVersionOutput, error)
 	SimulateCustomPolicy(ctx context.Context, in *SimulateCustomPolicyInput) (*SimulateCustomPolicyOutput, error)
 	SimulatePrincipalPolicy(ctx context.Context, in *SimulatePrincipalPolicyInput) (*SimulatePrincipalPolicyOutput, error)
 	TagPolicy(ctx context.Context, in *TagPolicyInput) (*TagPolicyOutput, error)
 	TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error)
+	TagUser(ctx context.Context, in *TagUserInput) (*TagUserOutput, error)
 	UntagPolicy(ctx context.Context, in *UntagPolicyInput) (*UntagPolicyOutput, error)
 	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
+	UntagUser(ctx context.Context, in *UntagUserInput) (*UntagUserOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
 	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
+	UpdateGroup(ctx context.Context, in *UpdateGroupInput) (*UpdateGroupOutput, error)
 	UpdateRole(ctx context.Context, in *UpdateRoleInput) (*UpdateRoleOutput, error)
 	UpdateRoleDescription(ctx context.Context, in *UpdateRoleDescriptionInput) (*UpdateRoleDescriptionOutput, error)
+	UpdateUser(ctx context.Context, in *UpdateUserInput) (*UpdateUserOutput, error)
 }
 
 // Register adds the service to g, performed by o.
 func Register(g *wire.Registry, o Operations) {
 	g.Register(&API,
+		wire.Op("AddUserToGroup", o.AddUserToGroup),
 		wire.Op("AttachRolePolicy", o.AttachRolePolicy),
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
+		wire.Op("CreateGroup", o.CreateGroup),
 		wire.Op("CreatePolicy", o.CreatePolicy),
 		wire.Op("CreatePolicyVersion", o.CreatePolicyVersion),
 		wire.Op("CreateRole", o.CreateRole),
@@ -279,6 +293,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("CreateVirtualMFADevice", o.CreateVirtualMFADevice),
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
+		wire.Op("DeleteGroup", o.DeleteGroup),
 		wire.Op("DeletePolicy", o.DeletePolicy),
 		wire.Op("DeletePolicyVersion", o.DeletePolicyVersion),
 		wire.Op("DeleteRole", o.DeleteRole),
@@ -292,6 +307,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DetachUserPolicy", o.DetachUserPolicy),
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
+		wire.Op("GetGroup", o.GetGroup),
 		wire.Op("GetPolicy", o.GetPolicy),
 		wire.Op("GetPolicyVersion", o.GetPolicyVersion),
 		wire.Op("GetRole", o.GetRole),
@@ -302,6 +318,8 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListAttachedRolePolicies", o.ListAttachedRolePolicies),
 		wire.Op("ListAttachedUserPolicies", o.ListAttachedUserPolicies),
 		wire.Op("ListEntitiesForPolicy", o.ListEntitiesForPolicy),
+		wire.Op("ListGroups", o.ListGroups),
+		wire.Op("ListGroupsForUser", o.ListGroupsForUser),
 		wire.Op("ListMFADevices", o.ListMFADevices),
 		wire.Op("ListPolicies", o.ListPolicies),
 		wire.Op("ListPolicyTags", o.ListPolicyTags),
@@ -310,24 +328,47 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListRoleTags", o.ListRoleTags),
 		wire.Op("ListRoles", o.ListRoles),
 		wire.Op("ListUserPolicies", o.ListUserPolicies),
+		wire.Op("ListUserTags", o.ListUserTags),
 		wire.Op("ListUsers", o.ListUsers),
 		wire.Op("ListVirtualMFADevices", o.ListVirtualMFADevices),
 		wire.Op("PutRolePermissionsBoundary", o.PutRolePermissionsBoundary),
 		wire.Op("PutRolePolicy", o.PutRolePolicy),
 		wire.Op("PutUserPermissionsBoundary", o.PutUserPermissionsBoundary),
 		wire.Op("PutUserPolicy", o.PutUserPolicy),
+		wire.Op("RemoveUserFromGroup", o.RemoveUserFromGroup),
 		wire.Op("SetDefaultPolicyVersion", o.SetDefaultPolicyVersion),
 		wire.Op("SimulateCustomPolicy", o.SimulateCustomPolicy),
 		wire.Op("SimulatePrincipalPolicy", o.SimulatePrincipalPolicy),
 		wire.Op("TagPolicy", o.TagPolicy),
 		wire.Op("TagRole", o.TagRole),
+		wire.Op("TagUser", o.TagUser),
 		wire.Op("UntagPolicy", o.UntagPolicy),
 		wire.Op("UntagRole", o.UntagRole),
+		wire.Op("UntagUser", o.UntagUser),
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
 		wire.Op("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy),
+		wire.Op("UpdateGroup", o.UpdateGroup),
 		wire.Op("UpdateRole", o.UpdateRole),
 		wire.Op("UpdateRoleDescription", o.UpdateRoleDescription),
+		wire.Op("UpdateUser", o.UpdateUser),
 	)
+}
+
+// AddUserToGroupInput is the input of AddUserToGroup.
+type AddUserToGroupInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	UserName  *string `json:"UserName,omitzero"`
+}
+
+// AddUserToGroupOutput is the output of AddUserToGroup.
+type AddUserToGroupOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *AddUserToGroupInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 }
 
 // AttachRolePolicyInput is the input of AttachRolePolicy.
@@ -380,6 +421,24 @@ func (CreateAccessKeyOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "Cr
 // Validate checks x against the model's constraints.
 func (x *CreateAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+}
+
+// CreateGroupInput is the input of CreateGroup.
+type CreateGroupInput struct {
+	Path      *string `json:"Path,omitzero"`
+	GroupName *string `json:"GroupName,omitzero"`
+}
+
+// CreateGroupOutput is the output of CreateGroup.
+type CreateGroupOutput struct {
+	Group *Group `json:"Group,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreateGroupInput) Validate(v *wire.Validation) {
+	v.String(nil, "path", x.Path, rulePathType)
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 }
 
 // CreatePolicyInput is the input of CreatePolicy.
@@ -545,6 +604,20 @@ func (x *DeleteAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 	v.Required(nil, "accessKeyId", x.AccessKeyId == nil)
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
+}
+
+// DeleteGroupInput is the input of DeleteGroup.
+type DeleteGroupInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+}
+
+// DeleteGroupOutput is the output of DeleteGroup.
+type DeleteGroupOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteGroupInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 }
 
 // DeletePolicyInput is the input of DeletePolicy.
@@ -759,6 +832,29 @@ func (x *GetAccessKeyLastUsedInput) Validate(v *wire.Validation) {
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
 }
 
+// GetGroupInput is the input of GetGroup.
+type GetGroupInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	Marker    *string `json:"Marker,omitzero"`
+	MaxItems  *int32  `json:"MaxItems,omitzero"`
+}
+
+// GetGroupOutput is the output of GetGroup.
+type GetGroupOutput struct {
+	Group       *Group  `json:"Group,omitzero"`
+	Users       []User  `json:"Users,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetGroupInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
 // GetPolicyInput is the input of GetPolicy.
 type GetPolicyInput struct {
 	PolicyArn *string `json:"PolicyArn,omitzero"`
@@ -966,6 +1062,49 @@ func (x *ListEntitiesForPolicyInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// ListGroupsInput is the input of ListGroups.
+type ListGroupsInput struct {
+	PathPrefix *string `json:"PathPrefix,omitzero"`
+	Marker     *string `json:"Marker,omitzero"`
+	MaxItems   *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListGroupsOutput is the output of ListGroups.
+type ListGroupsOutput struct {
+	Groups      []Group `json:"Groups,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListGroupsInput) Validate(v *wire.Validation) {
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePathPrefixType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListGroupsForUserInput is the input of ListGroupsForUser.
+type ListGroupsForUserInput struct {
+	UserName *string `json:"UserName,omitzero"`
+	Marker   *string `json:"Marker,omitzero"`
+	MaxItems *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListGroupsForUserOutput is the output of ListGroupsForUser.
+type ListGroupsForUserOutput struct {
+	Groups      []Group `json:"Groups,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListGroupsForUserInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
 // ListMFADevicesInput is the input of ListMFADevices.
 type ListMFADevicesInput struct {
 	UserName *string `json:"UserName,omitzero"`
@@ -1144,6 +1283,28 @@ func (x *ListUserPoliciesInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// ListUserTagsInput is the input of ListUserTags.
+type ListUserTagsInput struct {
+	UserName *string `json:"UserName,omitzero"`
+	Marker   *string `json:"Marker,omitzero"`
+	MaxItems *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListUserTagsOutput is the output of ListUserTags.
+type ListUserTagsOutput struct {
+	Tags        []Tag   `json:"Tags,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      *string `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListUserTagsInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
 // ListUsersInput is the input of ListUsers.
 type ListUsersInput struct {
 	PathPrefix *string `json:"PathPrefix,omitzero"`
@@ -1263,6 +1424,23 @@ func (x *PutUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
 	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
+}
+
+// RemoveUserFromGroupInput is the input of RemoveUserFromGroup.
+type RemoveUserFromGroupInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	UserName  *string `json:"UserName,omitzero"`
+}
+
+// RemoveUserFromGroupOutput is the output of RemoveUserFromGroup.
+type RemoveUserFromGroupOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *RemoveUserFromGroupInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 }
 
 // SetDefaultPolicyVersionInput is the input of SetDefaultPolicyVersion.
@@ -1418,6 +1596,26 @@ func (x *TagRoleInput) Validate(v *wire.Validation) {
 	}
 }
 
+// TagUserInput is the input of TagUser.
+type TagUserInput struct {
+	UserName *string `json:"UserName,omitzero"`
+	Tags     []Tag   `json:"Tags,omitzero"`
+}
+
+// TagUserOutput is the output of TagUser.
+type TagUserOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *TagUserInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.Required(nil, "tags", x.Tags == nil)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
 // UntagPolicyInput is the input of UntagPolicy.
 type UntagPolicyInput struct {
 	PolicyArn *string  `json:"PolicyArn,omitzero"`
@@ -1451,6 +1649,26 @@ type UntagRoleOutput struct{}
 func (x *UntagRoleInput) Validate(v *wire.Validation) {
 	v.Required(nil, "roleName", x.RoleName == nil)
 	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+	v.Required(nil, "tagKeys", x.TagKeys == nil)
+	wire.List(v, nil, "tagKeys", x.TagKeys, ruleTagKeyListType)
+	for i := range x.TagKeys {
+		v.String(&wire.Path{Name: "tagKeys", Index: i + 1}, "", &x.TagKeys[i], ruleTagKeyType)
+	}
+}
+
+// UntagUserInput is the input of UntagUser.
+type UntagUserInput struct {
+	UserName *string  `json:"UserName,omitzero"`
+	TagKeys  []string `json:"TagKeys,omitzero"`
+}
+
+// UntagUserOutput is the output of UntagUser.
+type UntagUserOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UntagUserInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 	v.Required(nil, "tagKeys", x.TagKeys == nil)
 	wire.List(v, nil, "tagKeys", x.TagKeys, ruleTagKeyListType)
 	for i := range x.TagKeys {
@@ -1494,6 +1712,24 @@ func (x *UpdateAssumeRolePolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
+// UpdateGroupInput is the input of UpdateGroup.
+type UpdateGroupInput struct {
+	GroupName    *string `json:"GroupName,omitzero"`
+	NewPath      *string `json:"NewPath,omitzero"`
+	NewGroupName *string `json:"NewGroupName,omitzero"`
+}
+
+// UpdateGroupOutput is the output of UpdateGroup.
+type UpdateGroupOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateGroupInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.String(nil, "newPath", x.NewPath, rulePathType)
+	v.String(nil, "newGroupName", x.NewGroupName, ruleGroupNameType)
+}
+
 // UpdateRoleInput is the input of UpdateRole.
 type UpdateRoleInput struct {
 	RoleName           *string `json:"RoleName,omitzero"`
@@ -1529,6 +1765,24 @@ func (x *UpdateRoleDescriptionInput) Validate(v *wire.Validation) {
 	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
 	v.Required(nil, "description", x.Description == nil)
 	v.String(nil, "description", x.Description, ruleRoleDescriptionType)
+}
+
+// UpdateUserInput is the input of UpdateUser.
+type UpdateUserInput struct {
+	UserName    *string `json:"UserName,omitzero"`
+	NewPath     *string `json:"NewPath,omitzero"`
+	NewUserName *string `json:"NewUserName,omitzero"`
+}
+
+// UpdateUserOutput is the output of UpdateUser.
+type UpdateUserOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateUserInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.String(nil, "newPath", x.NewPath, rulePathType)
+	v.String(nil, "newUserName", x.NewUserName, ruleUserNameType)
 }
 
 // AccessKey is a structure of the API.
@@ -1596,6 +1850,15 @@ type EvaluationResult struct {
 	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail,omitzero"`
 	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails,omitzero"`
 	ResourceSpecificResults           []ResourceSpecificResult           `json:"ResourceSpecificResults,omitzero"`
+}
+
+// Group is a structure of the API.
+type Group struct {
+	Path       *string   `json:"Path,omitzero"`
+	GroupName  *string   `json:"GroupName,omitzero"`
+	GroupId    *string   `json:"GroupId,omitzero"`
+	Arn        *string   `json:"Arn,omitzero"`
+	CreateDate *aws.Time `json:"CreateDate,omitzero"`
 }
 
 // MFADevice is a structure of the API.
@@ -1828,6 +2091,7 @@ var (
 	ruleAssignmentStatusType       = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
 	ruleAuthenticationCodeType     = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]+`, `[\d]+`)}
 	ruleExistingUserNameType       = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleGroupNameType              = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	ruleMarkerType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
 	ruleMaxItemsType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
 	rulePathPrefixType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`\u002F[\u0021-\u007F]*`, `\x{2F}[\x{21}-\x{7F}]*`)}

@@ -189,6 +189,8 @@ func TestVirtualMFADeviceErrors(t *testing.T) {
 	ok(t, create("tenth", ""))
 	b.want(t, "CreateVirtualMFADevice", create("eleventh", ""), 409, "LimitExceeded", "Cannot exceed quota for VirtualMFADevicesPerAccount: 10")
 
+	_, err := b.admin.DeleteUser(t.Context(), &sdk.DeleteUserInput{UserName: str("bob")})
+	b.want(t, "DeleteUser", err, 409, "DeleteConflict", "Cannot delete entity, must delete MFA device first.")
 	deactivate := func(user, serial string) error {
 		_, err := b.admin.DeactivateMFADevice(t.Context(), &sdk.DeactivateMFADeviceInput{UserName: &user, SerialNumber: &serial})
 		return err
@@ -198,7 +200,7 @@ func TestVirtualMFADeviceErrors(t *testing.T) {
 	b.want(t, "DeactivateMFADevice", deactivate("eve", p.serial), 404, "NoSuchEntity", "MFA Device invalid for user.")
 	root := b.as(b.RootCredentials(t, servertest.Account).Credentials)
 	const message = "Must specify userName when calling with non-User credentials"
-	_, err := root.DeactivateMFADevice(t.Context(), &sdk.DeactivateMFADeviceInput{SerialNumber: &p.serial})
+	_, err = root.DeactivateMFADevice(t.Context(), &sdk.DeactivateMFADeviceInput{SerialNumber: &p.serial})
 	b.want(t, "DeactivateMFADevice", err, 400, "ValidationError", message)
 	_, err = root.ListMFADevices(t.Context(), nil)
 	b.want(t, "ListMFADevices", err, 400, "ValidationError", message)

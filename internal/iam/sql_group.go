@@ -38,9 +38,41 @@ func getGroupByID(tx store.Tx, account, id string) (group, error) {
 	return scanGroup(tx.QueryRow(`SELECT `+groupColumns+` FROM iam_groups WHERE account = $1 AND id = $2`, account, id))
 }
 
-func insertGroup(tx store.Tx, g group) error {
-	_, err := tx.Exec(`INSERT INTO iam_groups (account, id, name, name_fold, path, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+// saveGroup inserts a group, or writes it anew under its id. A name that another
+// one has is a store.IsUnique error.
+func saveGroup(tx store.Tx, g group) error {
+	_, err := tx.Exec(`INSERT INTO iam_groups (account, id, name, name_fold, path, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (account, id) DO UPDATE SET name = $3, name_fold = $4, path = $5`,
 		g.Account, g.ID, g.Name, fold(g.Name), g.Path, g.CreatedAt.UnixMicro())
+	return err
+}
+
+// listGroups returns up to limit groups behind the marker, in name order.
+func listGroups(tx store.Tx, account, after, pathPrefix string, limit int) ([]group, error) {
+	return collect(tx, scanGroup, `SELECT `+groupColumns+` FROM iam_groups
+		WHERE account = $1 AND name_fold > $2 AND substr(path, 1, length($3)) = $3
+		ORDER BY name_fold LIMIT $4`, account, after, pathPrefix, int64(limit))
+}
+
+func deleteGroup(tx store.Tx, account, id string) error {
+	_, err := tx.Exec(`DELETE FROM iam_groups WHERE account = $1 AND id = $2`, account, id)
+	return err
+}
+
+// listMembers returns up to limit members behind the marker, in name order.
+func listMembers(tx store.Tx, account, groupID, after string, limit int) ([]user, error) {
+	return collect(tx, scanUser, `SELECT `+userColumns+` FROM iam_users
+		WHERE account = $1 AND name_fold > $2 AND id IN (SELECT user_id FROM iam_group_members WHERE account = $1 AND group_id = $3)
+		ORDER BY name_fold LIMIT $4`, account, after, groupID, int64(limit))
+}
+
+func addMember(tx store.Tx, account, groupID, userID string) error {
+	_, err := tx.Exec(`INSERT INTO iam_group_members (account, group_id, user_id) VALUES ($1, $2, $3)`, account, groupID, userID)
+	return err
+}
+
+func removeMember(tx store.Tx, account, groupID, userID string) error {
+	_, err := tx.Exec(`DELETE FROM iam_group_members WHERE account = $1 AND group_id = $2 AND user_id = $3`, account, groupID, userID)
 	return err
 }
 

@@ -85,12 +85,15 @@ func getUserByID(tx store.Tx, account, id string) (user, error) {
 	return scanUser(tx.QueryRow(`SELECT `+userColumns+` FROM iam_users WHERE account = $1 AND id = $2`, account, id))
 }
 
-func insertUser(tx store.Tx, u user) error {
+// saveUser inserts a user, or writes name, path and tags anew under its id. A name
+// that another one has is a store.IsUnique error.
+func saveUser(tx store.Tx, u user) error {
 	tags, err := tagsText(u.Tags)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO iam_users (account, id, name, name_fold, path, boundary, tags, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	_, err = tx.Exec(`INSERT INTO iam_users (account, id, name, name_fold, path, boundary, tags, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (account, id) DO UPDATE SET name = $3, name_fold = $4, path = $5, tags = $7`,
 		u.Account, u.ID, u.Name, fold(u.Name), u.Path, u.Boundary, tags, u.CreatedAt.UnixMicro())
 	return err
 }

@@ -220,6 +220,22 @@ func (b *bench) onUser(c *sdk.Client, name, policy, key *string) map[string]func
 	return map[string]func() error{
 		"GetUser":    func() error { _, err := c.GetUser(ctx, &sdk.GetUserInput{UserName: name}); return err },
 		"DeleteUser": func() error { _, err := c.DeleteUser(ctx, &sdk.DeleteUserInput{UserName: name}); return err },
+		"UpdateUser": func() error {
+			_, err := c.UpdateUser(ctx, &sdk.UpdateUserInput{UserName: name})
+			return err
+		},
+		"TagUser": func() error {
+			_, err := c.TagUser(ctx, &sdk.TagUserInput{UserName: name, Tags: []types.Tag{{Key: p, Value: p}}})
+			return err
+		},
+		"UntagUser": func() error {
+			_, err := c.UntagUser(ctx, &sdk.UntagUserInput{UserName: name, TagKeys: []string{"p"}})
+			return err
+		},
+		"ListUserTags": func() error {
+			_, err := c.ListUserTags(ctx, &sdk.ListUserTagsInput{UserName: name})
+			return err
+		},
 		"CreateAccessKey": func() error {
 			_, err := c.CreateAccessKey(ctx, &sdk.CreateAccessKeyInput{UserName: name})
 			return err

@@ -15,6 +15,19 @@ import (
 func (w *world) credentialScenario() {
 	do := func(operation string, members m) m { w.Helper(); return w.ok(iamService, operation, members) }
 	do("CreateUser", m{"UserName": "dora"})
+	do("CreateGroup", m{"GroupName": "team"})
+	do("UpdateGroup", m{"GroupName": "team", "NewPath": "/x/"})
+	do("AddUserToGroup", m{"GroupName": "team", "UserName": "dora"})
+	do("GetGroup", m{"GroupName": "team"})
+	do("ListGroups", nil)
+	do("ListGroupsForUser", m{"UserName": "dora"})
+	w.no("DeleteConflict", iamService, "DeleteGroup", m{"GroupName": "team"})
+	do("RemoveUserFromGroup", m{"GroupName": "team", "UserName": "dora"})
+	do("DeleteGroup", m{"GroupName": "team"})
+	do("TagUser", m{"UserName": "dora", "Tags.member.1.Key": "a", "Tags.member.1.Value": "b"})
+	do("ListUserTags", m{"UserName": "dora"})
+	do("UntagUser", m{"UserName": "dora", "TagKeys.member.1": "a"})
+	do("UpdateUser", m{"UserName": "dora", "NewPath": "/x/"})
 	const serial = "arn:aws:iam::" + servertest.Account + ":mfa/phone"
 	made := do("CreateVirtualMFADevice", m{"VirtualMFADeviceName": "phone"})
 	text := w.blob(made, "Base32StringSeed")

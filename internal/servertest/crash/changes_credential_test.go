@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/strongroom/strongroom/internal/servertest"
 )
@@ -75,6 +76,76 @@ func (c *clients) deviceState(id string) string {
 		return *d.User.UserName + "'s"
 	}
 	return "none"
+}
+
+func (c *clients) newGroup(id string) {
+	c.Helper()
+	_, err := c.iam.CreateGroup(c.ctx, &iam.CreateGroupInput{GroupName: &id})
+	c.must(err)
+}
+
+// newUserAndGroup makes both, the one not in the other.
+func (c *clients) newUserAndGroup(id string) {
+	c.Helper()
+	c.newUser(id)
+	c.newGroup(id)
+}
+
+func (c *clients) newMember(id string) {
+	c.Helper()
+	c.newUserAndGroup(id)
+	_, err := c.iam.AddUserToGroup(c.ctx, &iam.AddUserToGroupInput{GroupName: &id, UserName: &id})
+	c.must(err)
+}
+
+func (c *clients) newTaggedUser(id string) {
+	c.Helper()
+	_, err := c.iam.CreateUser(c.ctx, &iam.CreateUserInput{UserName: &id, Tags: []iamtypes.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
+	c.must(err)
+}
+
+// groupState says where a group is and who is in it.
+func (c *clients) groupState(id string) string {
+	c.Helper()
+	out, err := c.iam.GetGroup(c.ctx, &iam.GetGroupInput{GroupName: &id})
+	if code(err) == "NoSuchEntity" {
+		return "none"
+	}
+	c.must(err)
+	members := []string{*out.Group.Path}
+	for _, u := range out.Users {
+		members = append(members, *u.UserName)
+	}
+	return describe(members)
+}
+
+func groupChanges() []change {
+	return []change{
+		{"iam:CreateGroup", nil, simple(func(c *clients, id, target string) (*iam.CreateGroupOutput, error) {
+			return c.iam.CreateGroup(c.ctx, &iam.CreateGroupInput{GroupName: &id})
+		}), false},
+		{"iam:UpdateGroup", (*clients).newGroup, simple(func(c *clients, id, target string) (*iam.UpdateGroupOutput, error) {
+			return c.iam.UpdateGroup(c.ctx, &iam.UpdateGroupInput{GroupName: &id, NewPath: aws.String("/moved/")})
+		}), true},
+		{"iam:DeleteGroup", (*clients).newGroup, simple(func(c *clients, id, target string) (*iam.DeleteGroupOutput, error) {
+			return c.iam.DeleteGroup(c.ctx, &iam.DeleteGroupInput{GroupName: &id})
+		}), false},
+		{"iam:AddUserToGroup", (*clients).newUserAndGroup, simple(func(c *clients, id, target string) (*iam.AddUserToGroupOutput, error) {
+			return c.iam.AddUserToGroup(c.ctx, &iam.AddUserToGroupInput{GroupName: &id, UserName: &id})
+		}), true},
+		{"iam:RemoveUserFromGroup", (*clients).newMember, simple(func(c *clients, id, target string) (*iam.RemoveUserFromGroupOutput, error) {
+			return c.iam.RemoveUserFromGroup(c.ctx, &iam.RemoveUserFromGroupInput{GroupName: &id, UserName: &id})
+		}), true},
+		{"iam:UpdateUser", (*clients).newUser, simple(func(c *clients, id, target string) (*iam.UpdateUserOutput, error) {
+			return c.iam.UpdateUser(c.ctx, &iam.UpdateUserInput{UserName: &id, NewPath: aws.String("/moved/")})
+		}), true},
+		{"iam:TagUser", (*clients).newUser, simple(func(c *clients, id, target string) (*iam.TagUserOutput, error) {
+			return c.iam.TagUser(c.ctx, &iam.TagUserInput{UserName: &id, Tags: []iamtypes.Tag{{Key: aws.String("new"), Value: aws.String("v")}}})
+		}), true},
+		{"iam:UntagUser", (*clients).newTaggedUser, simple(func(c *clients, id, target string) (*iam.UntagUserOutput, error) {
+			return c.iam.UntagUser(c.ctx, &iam.UntagUserInput{UserName: &id, TagKeys: []string{"k"}})
+		}), true},
+	}
 }
 
 func credentialChanges() []change {

@@ -69,7 +69,7 @@ func (x change) state(c *clients, id string) string {
 	case "kms":
 		s = c.keyState(id)
 	case "iam":
-		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id) + " | device " + c.deviceState(id)
+		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id) + " | device " + c.deviceState(id) + " | group " + c.groupState(id)
 	}
 	return strings.ReplaceAll(s, id, "ID")
 }
@@ -266,7 +266,10 @@ func (c *clients) userState(id string) string {
 		c.must(err)
 		documents[name] = *p.PolicyDocument
 	}
-	return describe(map[string]any{"keys": status, "policies": documents, "boundary": user.User.PermissionsBoundary, "attached": attached.AttachedPolicies})
+	return describe(map[string]any{
+		"path": user.User.Path, "tags": user.User.Tags, "boundary": user.User.PermissionsBoundary, "keys": status, "policies": documents,
+		"attached": attached.AttachedPolicies,
+	})
 }
 
 // simple makes a do from a call whose answer does not matter.
@@ -278,7 +281,7 @@ func simple[Out any](call func(c *clients, id, target string) (Out, error)) func
 }
 
 func changes() []change {
-	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), credentialChanges())
+	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), groupChanges(), credentialChanges())
 }
 
 func secretChanges() []change {
