@@ -57,8 +57,9 @@ func (k *Key) value() (policy.Value, bool) {
 	return one(k.Values[0]), true
 }
 
-// resourceTag returns the tag that key asks for. IAM and Secrets Manager have a
-// second name for the global key (Service Authorization Reference).
+// resourceTag returns the tag that key asks for. IAM, STS for IAM's roles, and
+// Secrets Manager have a second name for the global key (Service Authorization
+// Reference).
 func (f *facts) resourceTag(key string) (name string, ok bool) {
 	if name, ok = strings.CutPrefix(key, "aws:resourcetag/"); ok {
 		return name, true
@@ -66,7 +67,7 @@ func (f *facts) resourceTag(key string) (name string, ok bool) {
 	switch f.service {
 	case "secretsmanager":
 		return strings.CutPrefix(key, "secretsmanager:resourcetag/")
-	case "iam":
+	case "iam", "sts":
 		return strings.CutPrefix(key, "iam:resourcetag/")
 	}
 	return "", false

@@ -16,4 +16,7 @@ type Role struct {
 	// MaxSession is the longest session that may be asked for.
 	MaxSession time.Duration
 	Tags       []aws.Tag
+	// SessionsAfter is when the role's sessions were last voided; new ones carry it
+	// (aws.Session.Voided).
+	SessionsAfter time.Time
 }

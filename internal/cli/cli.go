@@ -121,7 +121,8 @@ To begin:
 		}
 	}
 	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env), newEndpoint(env))
-	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env))
+	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env), newEntity(env, "role"), newEntity(env, "user"), newOIDC(env),
+		newCredentialProcess(env), newContainerCredentials(env))
 	add(groupCheck, newAudit(env), newPolicy(env), newExplain(env))
 	root.AddCommand(newVersion(env))
 	return root

@@ -26,7 +26,7 @@ var API = wire.Service{
 	Global:         true,
 	Operations: []wire.OperationInfo{
 		{Name: "AcceptDelegationRequest"},
-		{Name: "AddClientIDToOpenIDConnectProvider"},
+		{Name: "AddClientIDToOpenIDConnectProvider", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "AddRoleToInstanceProfile"},
 		{Name: "AddUserToGroup", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "AssociateDelegationRequest"},
@@ -40,7 +40,7 @@ var API = wire.Service{
 		{Name: "CreateGroup", Built: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateInstanceProfile"},
 		{Name: "CreateLoginProfile"},
-		{Name: "CreateOpenIDConnectProvider"},
+		{Name: "CreateOpenIDConnectProvider", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "OpenIdIdpCommunicationError", "ServiceFailure"}},
 		{Name: "CreatePolicy", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreatePolicyVersion", Built: true, Errors: []string{"InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateRole", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
@@ -57,7 +57,7 @@ var API = wire.Service{
 		{Name: "DeleteGroupPolicy"},
 		{Name: "DeleteInstanceProfile"},
 		{Name: "DeleteLoginProfile"},
-		{Name: "DeleteOpenIDConnectProvider"},
+		{Name: "DeleteOpenIDConnectProvider", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeletePolicy", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeletePolicyVersion", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteRole", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
@@ -100,7 +100,7 @@ var API = wire.Service{
 		{Name: "GetInstanceProfile"},
 		{Name: "GetLoginProfile"},
 		{Name: "GetMFADevice"},
-		{Name: "GetOpenIDConnectProvider"},
+		{Name: "GetOpenIDConnectProvider", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetOrganizationsAccessReport"},
 		{Name: "GetOutboundWebIdentityFederationInfo"},
 		{Name: "GetPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
@@ -131,7 +131,7 @@ var API = wire.Service{
 		{Name: "ListMFADeviceTags"},
 		{Name: "ListMFADevices", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListOpenIDConnectProviderTags"},
-		{Name: "ListOpenIDConnectProviders"},
+		{Name: "ListOpenIDConnectProviders", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListOrganizationsFeatures"},
 		{Name: "ListPolicies", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListPoliciesGrantingServiceAccess"},
@@ -157,7 +157,7 @@ var API = wire.Service{
 		{Name: "PutUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "PutUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "RejectDelegationRequest"},
-		{Name: "RemoveClientIDFromOpenIDConnectProvider"},
+		{Name: "RemoveClientIDFromOpenIDConnectProvider", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "RemoveRoleFromInstanceProfile"},
 		{Name: "RemoveUserFromGroup", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ResetServiceSpecificCredential"},
@@ -189,7 +189,7 @@ var API = wire.Service{
 		{Name: "UpdateDelegationRequest"},
 		{Name: "UpdateGroup", Built: true, EmptyBody: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateLoginProfile"},
-		{Name: "UpdateOpenIDConnectProviderThumbprint"},
+		{Name: "UpdateOpenIDConnectProviderThumbprint", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateRole", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateRoleDescription", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateSAMLProvider"},
@@ -206,11 +206,13 @@ var API = wire.Service{
 
 // Operations are those of AWS Identity and Access Management that are built.
 type Operations interface {
+	AddClientIDToOpenIDConnectProvider(ctx context.Context, in *AddClientIDToOpenIDConnectProviderInput) (*AddClientIDToOpenIDConnectProviderOutput, error)
 	AddUserToGroup(ctx context.Context, in *AddUserToGroupInput) (*AddUserToGroupOutput, error)
 	AttachRolePolicy(ctx context.Context, in *AttachRolePolicyInput) (*AttachRolePolicyOutput, error)
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
 	CreateGroup(ctx context.Context, in *CreateGroupInput) (*CreateGroupOutput, error)
+	CreateOpenIDConnectProvider(ctx context.Context, in *CreateOpenIDConnectProviderInput) (*CreateOpenIDConnectProviderOutput, error)
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
 	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
 	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
@@ -219,6 +221,7 @@ type Operations interface {
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
 	DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*DeleteGroupOutput, error)
+	DeleteOpenIDConnectProvider(ctx context.Context, in *DeleteOpenIDConnectProviderInput) (*DeleteOpenIDConnectProviderOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
 	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
 	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
@@ -233,6 +236,7 @@ type Operations interface {
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
 	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
+	GetOpenIDConnectProvider(ctx context.Context, in *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
 	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
 	GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput, error)
@@ -246,6 +250,7 @@ type Operations interface {
 	ListGroups(ctx context.Context, in *ListGroupsInput) (*ListGroupsOutput, error)
 	ListGroupsForUser(ctx context.Context, in *ListGroupsForUserInput) (*ListGroupsForUserOutput, error)
 	ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (*ListMFADevicesOutput, error)
+	ListOpenIDConnectProviders(ctx context.Context, in *ListOpenIDConnectProvidersInput) (*ListOpenIDConnectProvidersOutput, error)
 	ListPolicies(ctx context.Context, in *ListPoliciesInput) (*ListPoliciesOutput, error)
 	ListPolicyTags(ctx context.Context, in *ListPolicyTagsInput) (*ListPolicyTagsOutput, error)
 	ListPolicyVersions(ctx context.Context, in *ListPolicyVersionsInput) (*ListPolicyVersionsOutput, error)
@@ -260,6 +265,7 @@ type Operations interface {
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
 	PutUserPermissionsBoundary(ctx context.Context, in *PutUserPermissionsBoundaryInput) (*PutUserPermissionsBoundaryOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
+	RemoveClientIDFromOpenIDConnectProvider(ctx context.Context, in *RemoveClientIDFromOpenIDConnectProviderInput) (*RemoveClientIDFromOpenIDConnectProviderOutput, error)
 	RemoveUserFromGroup(ctx context.Context, in *RemoveUserFromGroupInput) (*RemoveUserFromGroupOutput, error)
 	SetDefaultPolicyVersion(ctx context.Context, in *SetDefaultPolicyVersionInput) (*SetDefaultPolicyVersionOutput, error)
 	SimulateCustomPolicy(ctx context.Context, in *SimulateCustomPolicyInput) (*SimulateCustomPolicyOutput, error)
@@ -273,6 +279,7 @@ type Operations interface {
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
 	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
 	UpdateGroup(ctx context.Context, in *UpdateGroupInput) (*UpdateGroupOutput, error)
+	UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in *UpdateOpenIDConnectProviderThumbprintInput) (*UpdateOpenIDConnectProviderThumbprintOutput, error)
 	UpdateRole(ctx context.Context, in *UpdateRoleInput) (*UpdateRoleOutput, error)
 	UpdateRoleDescription(ctx context.Context, in *UpdateRoleDescriptionInput) (*UpdateRoleDescriptionOutput, error)
 	UpdateUser(ctx context.Context, in *UpdateUserInput) (*UpdateUserOutput, error)
@@ -281,11 +288,13 @@ type Operations interface {
 // Register adds the service to g, performed by o.
 func Register(g *wire.Registry, o Operations) {
 	g.Register(&API,
+		wire.Op("AddClientIDToOpenIDConnectProvider", o.AddClientIDToOpenIDConnectProvider),
 		wire.Op("AddUserToGroup", o.AddUserToGroup),
 		wire.Op("AttachRolePolicy", o.AttachRolePolicy),
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
 		wire.Op("CreateGroup", o.CreateGroup),
+		wire.Op("CreateOpenIDConnectProvider", o.CreateOpenIDConnectProvider),
 		wire.Op("CreatePolicy", o.CreatePolicy),
 		wire.Op("CreatePolicyVersion", o.CreatePolicyVersion),
 		wire.Op("CreateRole", o.CreateRole),
@@ -294,6 +303,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
 		wire.Op("DeleteGroup", o.DeleteGroup),
+		wire.Op("DeleteOpenIDConnectProvider", o.DeleteOpenIDConnectProvider),
 		wire.Op("DeletePolicy", o.DeletePolicy),
 		wire.Op("DeletePolicyVersion", o.DeletePolicyVersion),
 		wire.Op("DeleteRole", o.DeleteRole),
@@ -308,6 +318,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
 		wire.Op("GetGroup", o.GetGroup),
+		wire.Op("GetOpenIDConnectProvider", o.GetOpenIDConnectProvider),
 		wire.Op("GetPolicy", o.GetPolicy),
 		wire.Op("GetPolicyVersion", o.GetPolicyVersion),
 		wire.Op("GetRole", o.GetRole),
@@ -321,6 +332,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListGroups", o.ListGroups),
 		wire.Op("ListGroupsForUser", o.ListGroupsForUser),
 		wire.Op("ListMFADevices", o.ListMFADevices),
+		wire.Op("ListOpenIDConnectProviders", o.ListOpenIDConnectProviders),
 		wire.Op("ListPolicies", o.ListPolicies),
 		wire.Op("ListPolicyTags", o.ListPolicyTags),
 		wire.Op("ListPolicyVersions", o.ListPolicyVersions),
@@ -335,6 +347,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("PutRolePolicy", o.PutRolePolicy),
 		wire.Op("PutUserPermissionsBoundary", o.PutUserPermissionsBoundary),
 		wire.Op("PutUserPolicy", o.PutUserPolicy),
+		wire.Op("RemoveClientIDFromOpenIDConnectProvider", o.RemoveClientIDFromOpenIDConnectProvider),
 		wire.Op("RemoveUserFromGroup", o.RemoveUserFromGroup),
 		wire.Op("SetDefaultPolicyVersion", o.SetDefaultPolicyVersion),
 		wire.Op("SimulateCustomPolicy", o.SimulateCustomPolicy),
@@ -348,10 +361,28 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
 		wire.Op("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy),
 		wire.Op("UpdateGroup", o.UpdateGroup),
+		wire.Op("UpdateOpenIDConnectProviderThumbprint", o.UpdateOpenIDConnectProviderThumbprint),
 		wire.Op("UpdateRole", o.UpdateRole),
 		wire.Op("UpdateRoleDescription", o.UpdateRoleDescription),
 		wire.Op("UpdateUser", o.UpdateUser),
 	)
+}
+
+// AddClientIDToOpenIDConnectProviderInput is the input of AddClientIDToOpenIDConnectProvider.
+type AddClientIDToOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn *string `json:"OpenIDConnectProviderArn,omitzero"`
+	ClientID                 *string `json:"ClientID,omitzero"`
+}
+
+// AddClientIDToOpenIDConnectProviderOutput is the output of AddClientIDToOpenIDConnectProvider.
+type AddClientIDToOpenIDConnectProviderOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *AddClientIDToOpenIDConnectProviderInput) Validate(v *wire.Validation) {
+	v.Required(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn == nil)
+	v.String(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn, ruleArnType)
+	v.Required(nil, "clientID", x.ClientID == nil)
+	v.String(nil, "clientID", x.ClientID, ruleClientIDType)
 }
 
 // AddUserToGroupInput is the input of AddUserToGroup.
@@ -439,6 +470,36 @@ func (x *CreateGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "path", x.Path, rulePathType)
 	v.Required(nil, "groupName", x.GroupName == nil)
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+}
+
+// CreateOpenIDConnectProviderInput is the input of CreateOpenIDConnectProvider.
+type CreateOpenIDConnectProviderInput struct {
+	Url            *string  `json:"Url,omitzero"`
+	ClientIDList   []string `json:"ClientIDList,omitzero"`
+	ThumbprintList []string `json:"ThumbprintList,omitzero"`
+	Tags           []Tag    `json:"Tags,omitzero"`
+}
+
+// CreateOpenIDConnectProviderOutput is the output of CreateOpenIDConnectProvider.
+type CreateOpenIDConnectProviderOutput struct {
+	OpenIDConnectProviderArn *string `json:"OpenIDConnectProviderArn,omitzero"`
+	Tags                     []Tag   `json:"Tags,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreateOpenIDConnectProviderInput) Validate(v *wire.Validation) {
+	v.Required(nil, "url", x.Url == nil)
+	v.String(nil, "url", x.Url, ruleOpenIDConnectProviderUrlType)
+	for i := range x.ClientIDList {
+		v.String(&wire.Path{Name: "clientIDList", Index: i + 1}, "", &x.ClientIDList[i], ruleClientIDType)
+	}
+	for i := range x.ThumbprintList {
+		v.String(&wire.Path{Name: "thumbprintList", Index: i + 1}, "", &x.ThumbprintList[i], ruleThumbprintType)
+	}
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
 }
 
 // CreatePolicyInput is the input of CreatePolicy.
@@ -618,6 +679,20 @@ type DeleteGroupOutput struct{}
 func (x *DeleteGroupInput) Validate(v *wire.Validation) {
 	v.Required(nil, "groupName", x.GroupName == nil)
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+}
+
+// DeleteOpenIDConnectProviderInput is the input of DeleteOpenIDConnectProvider.
+type DeleteOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn *string `json:"OpenIDConnectProviderArn,omitzero"`
+}
+
+// DeleteOpenIDConnectProviderOutput is the output of DeleteOpenIDConnectProvider.
+type DeleteOpenIDConnectProviderOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteOpenIDConnectProviderInput) Validate(v *wire.Validation) {
+	v.Required(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn == nil)
+	v.String(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn, ruleArnType)
 }
 
 // DeletePolicyInput is the input of DeletePolicy.
@@ -853,6 +928,26 @@ func (x *GetGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// GetOpenIDConnectProviderInput is the input of GetOpenIDConnectProvider.
+type GetOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn *string `json:"OpenIDConnectProviderArn,omitzero"`
+}
+
+// GetOpenIDConnectProviderOutput is the output of GetOpenIDConnectProvider.
+type GetOpenIDConnectProviderOutput struct {
+	Url            *string   `json:"Url,omitzero"`
+	ClientIDList   []string  `json:"ClientIDList,omitzero"`
+	ThumbprintList []string  `json:"ThumbprintList,omitzero"`
+	CreateDate     *aws.Time `json:"CreateDate,omitzero"`
+	Tags           []Tag     `json:"Tags,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetOpenIDConnectProviderInput) Validate(v *wire.Validation) {
+	v.Required(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn == nil)
+	v.String(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn, ruleArnType)
 }
 
 // GetPolicyInput is the input of GetPolicy.
@@ -1125,6 +1220,17 @@ func (x *ListMFADevicesInput) Validate(v *wire.Validation) {
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
+
+// ListOpenIDConnectProvidersInput is the input of ListOpenIDConnectProviders.
+type ListOpenIDConnectProvidersInput struct{}
+
+// ListOpenIDConnectProvidersOutput is the output of ListOpenIDConnectProviders.
+type ListOpenIDConnectProvidersOutput struct {
+	OpenIDConnectProviderList []OpenIDConnectProviderListEntry `json:"OpenIDConnectProviderList,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (*ListOpenIDConnectProvidersInput) Validate(*wire.Validation) {}
 
 // ListPoliciesInput is the input of ListPolicies.
 type ListPoliciesInput struct {
@@ -1424,6 +1530,23 @@ func (x *PutUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
 	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
 	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
+}
+
+// RemoveClientIDFromOpenIDConnectProviderInput is the input of RemoveClientIDFromOpenIDConnectProvider.
+type RemoveClientIDFromOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn *string `json:"OpenIDConnectProviderArn,omitzero"`
+	ClientID                 *string `json:"ClientID,omitzero"`
+}
+
+// RemoveClientIDFromOpenIDConnectProviderOutput is the output of RemoveClientIDFromOpenIDConnectProvider.
+type RemoveClientIDFromOpenIDConnectProviderOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *RemoveClientIDFromOpenIDConnectProviderInput) Validate(v *wire.Validation) {
+	v.Required(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn == nil)
+	v.String(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn, ruleArnType)
+	v.Required(nil, "clientID", x.ClientID == nil)
+	v.String(nil, "clientID", x.ClientID, ruleClientIDType)
 }
 
 // RemoveUserFromGroupInput is the input of RemoveUserFromGroup.
@@ -1730,6 +1853,25 @@ func (x *UpdateGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "newGroupName", x.NewGroupName, ruleGroupNameType)
 }
 
+// UpdateOpenIDConnectProviderThumbprintInput is the input of UpdateOpenIDConnectProviderThumbprint.
+type UpdateOpenIDConnectProviderThumbprintInput struct {
+	OpenIDConnectProviderArn *string  `json:"OpenIDConnectProviderArn,omitzero"`
+	ThumbprintList           []string `json:"ThumbprintList,omitzero"`
+}
+
+// UpdateOpenIDConnectProviderThumbprintOutput is the output of UpdateOpenIDConnectProviderThumbprint.
+type UpdateOpenIDConnectProviderThumbprintOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateOpenIDConnectProviderThumbprintInput) Validate(v *wire.Validation) {
+	v.Required(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn == nil)
+	v.String(nil, "openIDConnectProviderArn", x.OpenIDConnectProviderArn, ruleArnType)
+	v.Required(nil, "thumbprintList", x.ThumbprintList == nil)
+	for i := range x.ThumbprintList {
+		v.String(&wire.Path{Name: "thumbprintList", Index: i + 1}, "", &x.ThumbprintList[i], ruleThumbprintType)
+	}
+}
+
 // UpdateRoleInput is the input of UpdateRole.
 type UpdateRoleInput struct {
 	RoleName           *string `json:"RoleName,omitzero"`
@@ -1866,6 +2008,11 @@ type MFADevice struct {
 	UserName     *string   `json:"UserName,omitzero"`
 	SerialNumber *string   `json:"SerialNumber,omitzero"`
 	EnableDate   *aws.Time `json:"EnableDate,omitzero"`
+}
+
+// OpenIDConnectProviderListEntry is a structure of the API.
+type OpenIDConnectProviderListEntry struct {
+	Arn *string `json:"Arn,omitzero"`
 }
 
 // OrganizationsDecisionDetail is a structure of the API.
@@ -2079,40 +2226,43 @@ const (
 )
 
 var (
-	ruleActionNameType             = &wire.Rule{Min: new(int64(3)), Max: new(int64(128))}
-	ruleContextKeyNameType         = &wire.Rule{Min: new(int64(5)), Max: new(int64(256))}
-	ruleContextKeyTypeEnum         = &wire.Rule{Enum: []string{"string", "stringList", "numeric", "numericList", "boolean", "booleanList", "ip", "ipList", "binary", "binaryList", "date", "dateList"}}
-	ruleEntityType                 = &wire.Rule{Enum: []string{"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}}
-	rulePolicyUsageType            = &wire.Rule{Enum: []string{"PermissionsPolicy", "PermissionsBoundary"}}
-	ruleResourceHandlingOptionType = &wire.Rule{Min: new(int64(1)), Max: new(int64(64))}
-	ruleResourceNameType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(2048))}
-	ruleAccessKeyIdType            = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
-	ruleArnType                    = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
-	ruleAssignmentStatusType       = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
-	ruleAuthenticationCodeType     = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]+`, `[\d]+`)}
-	ruleExistingUserNameType       = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	ruleGroupNameType              = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	ruleMarkerType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
-	ruleMaxItemsType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
-	rulePathPrefixType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`\u002F[\u0021-\u007F]*`, `\x{2F}[\x{21}-\x{7F}]*`)}
-	rulePathType                   = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`(\u002F)|(\u002F[\u0021-\u007E]+\u002F)`, `(\x{2F})|(\x{2F}[\x{21}-\x{7E}]+\x{2F})`)}
-	rulePolicyDescriptionType      = &wire.Rule{Max: new(int64(1000))}
-	rulePolicyDocumentType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(131072)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
-	rulePolicyNameType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	rulePolicyPathType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`((/[A-Za-z0-9\.,\+@=_-]+)*)/`, `((/[A-Za-z0-9\.,\+@=_-]+)*)/`)}
-	rulePolicyScopeType            = &wire.Rule{Enum: []string{"All", "AWS", "Local"}}
-	rulePolicyVersionIdType        = &wire.Rule{Pattern: wire.NewPattern(`v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`, `v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`)}
-	ruleRoleDescriptionType        = &wire.Rule{Max: new(int64(1000)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*`, `[\x{9}\x{A}\x{D}\x{20}-\x{7E}\x{A1}-\x{FF}]*`)}
-	ruleRoleMaxSessionDurationType = &wire.Rule{Min: new(int64(3600)), Max: new(int64(43200))}
-	ruleRoleNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	ruleSerialNumberType           = &wire.Rule{Min: new(int64(9)), Max: new(int64(256)), Pattern: wire.NewPattern(`[\w+=/:,.@-]+`, `[\w+=/:,.@-]+`)}
-	ruleStatusType                 = &wire.Rule{Enum: []string{"Active", "Inactive", "Expired"}}
-	ruleTagKeyListType             = &wire.Rule{Max: new(int64(50))}
-	ruleTagKeyType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]+`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`)}
-	ruleTagListType                = &wire.Rule{Max: new(int64(50))}
-	ruleTagValueType               = &wire.Rule{Max: new(int64(256)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
-	ruleUserNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
-	ruleVirtualMFADeviceName       = &wire.Rule{Min: new(int64(1)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleActionNameType               = &wire.Rule{Min: new(int64(3)), Max: new(int64(128))}
+	ruleContextKeyNameType           = &wire.Rule{Min: new(int64(5)), Max: new(int64(256))}
+	ruleContextKeyTypeEnum           = &wire.Rule{Enum: []string{"string", "stringList", "numeric", "numericList", "boolean", "booleanList", "ip", "ipList", "binary", "binaryList", "date", "dateList"}}
+	ruleEntityType                   = &wire.Rule{Enum: []string{"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}}
+	ruleOpenIDConnectProviderUrlType = &wire.Rule{Min: new(int64(1)), Max: new(int64(255))}
+	rulePolicyUsageType              = &wire.Rule{Enum: []string{"PermissionsPolicy", "PermissionsBoundary"}}
+	ruleResourceHandlingOptionType   = &wire.Rule{Min: new(int64(1)), Max: new(int64(64))}
+	ruleResourceNameType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(2048))}
+	ruleAccessKeyIdType              = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
+	ruleArnType                      = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
+	ruleAssignmentStatusType         = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
+	ruleAuthenticationCodeType       = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]+`, `[\d]+`)}
+	ruleClientIDType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(255))}
+	ruleExistingUserNameType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleGroupNameType                = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleMarkerType                   = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
+	ruleMaxItemsType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
+	rulePathPrefixType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`\u002F[\u0021-\u007F]*`, `\x{2F}[\x{21}-\x{7F}]*`)}
+	rulePathType                     = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`(\u002F)|(\u002F[\u0021-\u007E]+\u002F)`, `(\x{2F})|(\x{2F}[\x{21}-\x{7E}]+\x{2F})`)}
+	rulePolicyDescriptionType        = &wire.Rule{Max: new(int64(1000))}
+	rulePolicyDocumentType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(131072)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
+	rulePolicyNameType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	rulePolicyPathType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`((/[A-Za-z0-9\.,\+@=_-]+)*)/`, `((/[A-Za-z0-9\.,\+@=_-]+)*)/`)}
+	rulePolicyScopeType              = &wire.Rule{Enum: []string{"All", "AWS", "Local"}}
+	rulePolicyVersionIdType          = &wire.Rule{Pattern: wire.NewPattern(`v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`, `v[1-9][0-9]*(\.[A-Za-z0-9-]*)?`)}
+	ruleRoleDescriptionType          = &wire.Rule{Max: new(int64(1000)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*`, `[\x{9}\x{A}\x{D}\x{20}-\x{7E}\x{A1}-\x{FF}]*`)}
+	ruleRoleMaxSessionDurationType   = &wire.Rule{Min: new(int64(3600)), Max: new(int64(43200))}
+	ruleRoleNameType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleSerialNumberType             = &wire.Rule{Min: new(int64(9)), Max: new(int64(256)), Pattern: wire.NewPattern(`[\w+=/:,.@-]+`, `[\w+=/:,.@-]+`)}
+	ruleStatusType                   = &wire.Rule{Enum: []string{"Active", "Inactive", "Expired"}}
+	ruleTagKeyListType               = &wire.Rule{Max: new(int64(50))}
+	ruleTagKeyType                   = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]+`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`)}
+	ruleTagListType                  = &wire.Rule{Max: new(int64(50))}
+	ruleTagValueType                 = &wire.Rule{Max: new(int64(256)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
+	ruleThumbprintType               = &wire.Rule{Min: new(int64(40)), Max: new(int64(40))}
+	ruleUserNameType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
+	ruleVirtualMFADeviceName         = &wire.Rule{Min: new(int64(1)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 )
 
 // ErrConcurrentModification makes error ConcurrentModification, HTTP status 409.
@@ -2158,6 +2308,11 @@ func ErrMalformedPolicyDocument(format string, args ...any) *aws.Error {
 // ErrNoSuchEntity makes error NoSuchEntity, HTTP status 404.
 func ErrNoSuchEntity(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "NoSuchEntity", Status: 404, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrOpenIdIdpCommunicationError makes error OpenIdIdpCommunicationError, HTTP status 400.
+func ErrOpenIdIdpCommunicationError(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "OpenIdIdpCommunicationError", Status: 400, Message: fmt.Sprintf(format, args...)}
 }
 
 // ErrPolicyEvaluation makes error PolicyEvaluation, HTTP status 500.

@@ -124,6 +124,7 @@ func (d *Directory) Role(ctx context.Context, arn string) (*auth.Role, error) {
 	trust.Kind = policy.KindTrust
 	return &auth.Role{
 		Account: r.Account, ID: r.ID, Name: r.Name, ARN: arn, Trust: &trust, MaxSession: time.Duration(r.MaxSession) * time.Second, Tags: r.Tags,
+		SessionsAfter: r.SessionsAfter,
 	}, nil
 }
 

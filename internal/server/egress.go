@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -82,4 +83,9 @@ func (l *listeners) all() []netip.AddrPort {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]netip.AddrPort(nil), l.addrs...)
+}
+
+// fetchDocument gets a document of an identity provider.
+func (s *Server) fetchDocument(ctx context.Context, url string) ([]byte, error) {
+	return s.egress.Get(ctx, url, egress.Options{})
 }

@@ -62,6 +62,8 @@ type Credentials struct {
 	User            string `json:"user"`
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string `json:"secretAccessKey"`
+	// SessionToken belongs to temporary credentials, which the file never holds.
+	SessionToken string `json:"sessionToken,omitempty"`
 }
 
 func readState(dir string) (state, error) { return readStateFile(dir, stateFile) }

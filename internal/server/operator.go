@@ -144,6 +144,8 @@ func (s *Server) operatorHandler() http.Handler {
 		denials, err := s.Denials(r.Context(), r.PathValue("request"))
 		s.operatorAnswer(w, denials, err)
 	})
+	mux.HandleFunc("POST /v1/sessions/revoke", s.revokeSessions)
+	mux.HandleFunc("POST /v1/oidc/keys", s.setProviderKeys)
 	mux.HandleFunc("GET /v1/audit/heads", func(w http.ResponseWriter, r *http.Request) {
 		heads, err := s.auditHeads(r.Context())
 		s.operatorAnswer(w, heads, err)

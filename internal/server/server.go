@@ -29,6 +29,7 @@ import (
 	"github.com/strongroom/strongroom/internal/jobs"
 	"github.com/strongroom/strongroom/internal/keyring"
 	"github.com/strongroom/strongroom/internal/kms"
+	"github.com/strongroom/strongroom/internal/oidc"
 	"github.com/strongroom/strongroom/internal/seal"
 	"github.com/strongroom/strongroom/internal/secretsmanager"
 	"github.com/strongroom/strongroom/internal/store"
@@ -160,7 +161,9 @@ func (s *Server) join(account string, o Options) {
 			LabelsPerSecret: q.LabelsPerSecret, TagsPerSecret: q.TagsPerSecret},
 	})
 	iam.Register(s.registry, s.iam)
-	sts.Register(s.registry, sts.New(s.auth, s.denials))
+	sts.Register(s.registry, sts.New(sts.Config{
+		Auth: s.auth, Denials: s.denials, Sessions: s.keys, Directory: directory, MFA: directory, Tokens: oidc.New(s.fetchDocument), Region: s.config.Region, Now: s.now,
+	}))
 	kms.Register(s.registry, s.kms)
 	secretsmanager.Register(s.registry, s.secrets)
 	l := s.config.Limits

@@ -41,7 +41,8 @@ func (a *asked) observe(c *wire.Call) {
 		for _, k := range e.Keys() {
 			name := shape(k.Name)
 			_, known := action.Key(k.Name)
-			a.note(q.Action+" with "+name, !known && excused[name] == "")
+			what := q.Action + " with " + name
+			a.note(what, !known && excused[name] == "" && excused[what] == "")
 		}
 	}
 }
@@ -98,6 +99,19 @@ var excused = map[string]string{
 	"kms:encryptioncontext:":                         "the name in an encryption context may be empty",
 	"iam:GetUser on arn:aws:iam:…:root":              "root may ask about itself",
 	"iam:GetAccessKeyLastUsed on arn:aws:iam:…:root": "a key of root, or of nobody",
+
+	// The permission-only actions are asked with all that the request for the role
+	// says, so that one statement can allow them together under one condition.
+	"sts:DurationSeconds":                              "listed for sessions in iam-policy-evaluation.md 6",
+	"sts:TagSession with sts:RoleSessionName":          "of the request for the role",
+	"sts:TagSession with sts:ExternalId":               "of the request for the role",
+	"sts:TagSession with sts:SourceIdentity":           "of the request for the role",
+	"sts:SetSourceIdentity with sts:RoleSessionName":   "of the request for the role",
+	"sts:SetSourceIdentity with sts:ExternalId":        "of the request for the role",
+	"sts:SetSourceIdentity with sts:TransitiveTagKeys": "of the request for the role",
+	"sts:SetSourceIdentity with aws:TagKeys":           "of the request for the role",
+	"sts:SetSourceIdentity with aws:RequestTag/":       "of the request for the role",
+	"sts:TagSession on arn:aws:sts:…:federated-user":   "tags of GetFederationToken (IAM User Guide, \"Passing session tags\")",
 }
 
 // listed reports the listings of IAM, which the reference says work on no resource and

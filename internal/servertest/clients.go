@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/strongroom/strongroom/internal/server"
 )
@@ -22,7 +23,7 @@ func (s *Server) AWS(c server.Credentials, region string) aws.Config {
 	}
 	return aws.Config{
 		Region: region, BaseEndpoint: &s.URL, HTTPClient: s.HTTP, RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
+		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
 	}
 }
 
@@ -40,8 +41,60 @@ func (s *Server) KMS(region string) *kms.Client { return kms.NewFromConfig(s.AWS
 // IAM is an IAM client of the admin.
 func (s *Server) IAM() *iam.Client { return iam.NewFromConfig(s.AWS(s.Admin, "")) }
 
+// IAMAs is an IAM client of any key.
+func (s *Server) IAMAs(c server.Credentials) *iam.Client { return iam.NewFromConfig(s.AWS(c, "")) }
+
 // STS is an STS client of any key.
 func (s *Server) STS(c server.Credentials) *sts.Client { return sts.NewFromConfig(s.AWS(c, "")) }
+
+// Role makes a role in the account of an admin, with a trust policy and an inline
+// policy ("" = none), and returns its ARN.
+func (s *Server) Role(tb testing.TB, admin server.Credentials, name, trust, policy string) string {
+	tb.Helper()
+	client := iam.NewFromConfig(s.AWS(admin, ""))
+	out, err := client.CreateRole(tb.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+	if err != nil {
+		tb.Fatalf("create role %s: %v", name, err)
+	}
+	if policy != "" {
+		if _, err := client.PutRolePolicy(tb.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("test"), PolicyDocument: &policy}); err != nil {
+			tb.Fatalf("put policy of role %s: %v", name, err)
+		}
+	}
+	return *out.Role.Arn
+}
+
+// Trust is a trust policy that lets a principal, an ARN or an account, do actions.
+func Trust(principal string, actions ...string) string {
+	list := ""
+	for i, a := range actions {
+		if i > 0 {
+			list += ","
+		}
+		list += fmt.Sprintf("%q", a)
+	}
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":[%s]}]}`, principal, list)
+}
+
+// AssumeRole takes a role with the credentials of somebody; change may add to the
+// request.
+func (s *Server) AssumeRole(tb testing.TB, c server.Credentials, roleARN string, change ...func(*sts.AssumeRoleInput)) server.Credentials {
+	tb.Helper()
+	in := &sts.AssumeRoleInput{RoleArn: &roleARN, RoleSessionName: aws.String("test")}
+	for _, f := range change {
+		f(in)
+	}
+	out, err := s.STS(c).AssumeRole(tb.Context(), in)
+	if err != nil {
+		tb.Fatalf("assume role %s: %v", roleARN, err)
+	}
+	return Session(out.Credentials)
+}
+
+// Session are temporary credentials as the clients here take them.
+func Session(c *ststypes.Credentials) server.Credentials {
+	return server.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}
+}
 
 // User makes a user with an inline policy ("" = none) and a key.
 func (s *Server) User(tb testing.TB, name, policy string) server.Credentials {

@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,7 +30,8 @@ type Raw struct {
 	Service string
 	// Region is "" for the default one.
 	Region string
-	// Key signs; the zero value is the admin's. Token is a session token.
+	// Key signs; the zero value is the admin's. Token is a session token,
+	// instead of the key's own.
 	Key   server.Credentials
 	Token string
 	// Method is "" for POST, URL "" for the server's root; a URL that begins with
@@ -121,7 +123,7 @@ func (s *Server) credentials(q Raw) aws.Credentials {
 	if q.Key == (server.Credentials{}) {
 		q.Key = s.Admin
 	}
-	return aws.Credentials{AccessKeyID: q.Key.AccessKeyID, SecretAccessKey: q.Key.SecretAccessKey, SessionToken: q.Token}
+	return aws.Credentials{AccessKeyID: q.Key.AccessKeyID, SecretAccessKey: q.Key.SecretAccessKey, SessionToken: cmp.Or(q.Token, q.Key.SessionToken)}
 }
 
 func regionOr(region string) string {

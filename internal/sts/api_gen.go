@@ -25,32 +25,151 @@ var API = wire.Service{
 	ClockSkew:      15 * time.Minute,
 	Global:         true,
 	Operations: []wire.OperationInfo{
-		{Name: "AssumeRole"},
+		{Name: "AssumeRole", Built: true, ReadOnly: true, Errors: []string{"ExpiredTokenException", "MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException"}},
 		{Name: "AssumeRoleWithSAML"},
-		{Name: "AssumeRoleWithWebIdentity"},
+		{Name: "AssumeRoleWithWebIdentity", Built: true, ReadOnly: true, Errors: []string{"ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InvalidIdentityToken", "MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException"}},
 		{Name: "AssumeRoot"},
 		{Name: "DecodeAuthorizationMessage", Built: true, ReadOnly: true, Errors: []string{"InvalidAuthorizationMessageException"}},
-		{Name: "GetAccessKeyInfo"},
+		{Name: "GetAccessKeyInfo", Built: true, ReadOnly: true},
 		{Name: "GetCallerIdentity", Built: true, ReadOnly: true, NoAuthorization: true},
 		{Name: "GetDelegatedAccessToken"},
-		{Name: "GetFederationToken"},
-		{Name: "GetSessionToken"},
+		{Name: "GetFederationToken", Built: true, ReadOnly: true, Errors: []string{"MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException"}},
+		{Name: "GetSessionToken", Built: true, ReadOnly: true, NoAuthorization: true, Errors: []string{"RegionDisabledException"}},
 		{Name: "GetWebIdentityToken"},
 	},
 }
 
 // Operations are those of AWS Security Token Service that are built.
 type Operations interface {
+	AssumeRole(ctx context.Context, in *AssumeRoleInput) (*AssumeRoleOutput, error)
+	AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityInput) (*AssumeRoleWithWebIdentityOutput, error)
+	// IdentifyAssumeRoleWithWebIdentity fills the call's principal from what the input proves.
+	IdentifyAssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityInput) error
 	DecodeAuthorizationMessage(ctx context.Context, in *DecodeAuthorizationMessageInput) (*DecodeAuthorizationMessageOutput, error)
+	GetAccessKeyInfo(ctx context.Context, in *GetAccessKeyInfoInput) (*GetAccessKeyInfoOutput, error)
 	GetCallerIdentity(ctx context.Context, in *GetCallerIdentityInput) (*GetCallerIdentityOutput, error)
+	GetFederationToken(ctx context.Context, in *GetFederationTokenInput) (*GetFederationTokenOutput, error)
+	GetSessionToken(ctx context.Context, in *GetSessionTokenInput) (*GetSessionTokenOutput, error)
 }
 
 // Register adds the service to g, performed by o.
 func Register(g *wire.Registry, o Operations) {
 	g.Register(&API,
+		wire.Op("AssumeRole", o.AssumeRole),
+		wire.UnsignedOp("AssumeRoleWithWebIdentity", o.IdentifyAssumeRoleWithWebIdentity, o.AssumeRoleWithWebIdentity),
 		wire.Op("DecodeAuthorizationMessage", o.DecodeAuthorizationMessage),
+		wire.Op("GetAccessKeyInfo", o.GetAccessKeyInfo),
 		wire.Op("GetCallerIdentity", o.GetCallerIdentity),
+		wire.Op("GetFederationToken", o.GetFederationToken),
+		wire.Op("GetSessionToken", o.GetSessionToken),
 	)
+}
+
+// AssumeRoleInput is the input of AssumeRole.
+type AssumeRoleInput struct {
+	RoleArn           *string                `json:"RoleArn,omitzero"`
+	RoleSessionName   *string                `json:"RoleSessionName,omitzero"`
+	PolicyArns        []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	Policy            *string                `json:"Policy,omitzero"`
+	DurationSeconds   *int32                 `json:"DurationSeconds,omitzero"`
+	Tags              []Tag                  `json:"Tags,omitzero"`
+	TransitiveTagKeys []string               `json:"TransitiveTagKeys,omitzero"`
+	ExternalId        *string                `json:"ExternalId,omitzero"`
+	SerialNumber      *string                `json:"SerialNumber,omitzero"`
+	TokenCode         *aws.SensitiveString   `json:"TokenCode,omitzero"`
+	SourceIdentity    *string                `json:"SourceIdentity,omitzero"`
+	ProvidedContexts  []ProvidedContext      `json:"ProvidedContexts,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (AssumeRoleInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "AssumeRoleInput") }
+
+// AssumeRoleOutput is the output of AssumeRole.
+type AssumeRoleOutput struct {
+	Credentials      *Credentials     `json:"Credentials,omitzero"`
+	AssumedRoleUser  *AssumedRoleUser `json:"AssumedRoleUser,omitzero"`
+	PackedPolicySize *int32           `json:"PackedPolicySize,omitzero"`
+	SourceIdentity   *string          `json:"SourceIdentity,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (AssumeRoleOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "AssumeRoleOutput") }
+
+// Validate checks x against the model's constraints.
+func (x *AssumeRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleArn", x.RoleArn == nil)
+	v.String(nil, "roleArn", x.RoleArn, ruleArnType)
+	v.Required(nil, "roleSessionName", x.RoleSessionName == nil)
+	v.String(nil, "roleSessionName", x.RoleSessionName, ruleRoleSessionNameType)
+	for i := range x.PolicyArns {
+		x.PolicyArns[i].validate(v, &wire.Path{Name: "policyArns", Index: i + 1})
+	}
+	v.String(nil, "policy", x.Policy, ruleUnrestrictedSessionPolicyDocumentType)
+	v.Int32(nil, "durationSeconds", x.DurationSeconds, ruleRoleDurationSecondsType)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+	wire.List(v, nil, "transitiveTagKeys", x.TransitiveTagKeys, ruleTagKeyListType)
+	for i := range x.TransitiveTagKeys {
+		v.String(&wire.Path{Name: "transitiveTagKeys", Index: i + 1}, "", &x.TransitiveTagKeys[i], ruleTagKeyType)
+	}
+	v.String(nil, "externalId", x.ExternalId, ruleExternalIdType)
+	v.String(nil, "serialNumber", x.SerialNumber, ruleSerialNumberType)
+	v.Secret(nil, "tokenCode", x.TokenCode, ruleTokenCodeType)
+	v.String(nil, "sourceIdentity", x.SourceIdentity, ruleSourceIdentityType)
+	wire.List(v, nil, "providedContexts", x.ProvidedContexts, ruleProvidedContextsListType)
+	for i := range x.ProvidedContexts {
+		x.ProvidedContexts[i].validate(v, &wire.Path{Name: "providedContexts", Index: i + 1})
+	}
+}
+
+// AssumeRoleWithWebIdentityInput is the input of AssumeRoleWithWebIdentity.
+type AssumeRoleWithWebIdentityInput struct {
+	RoleArn          *string                `json:"RoleArn,omitzero"`
+	RoleSessionName  *string                `json:"RoleSessionName,omitzero"`
+	WebIdentityToken *aws.SensitiveString   `json:"WebIdentityToken,omitzero"`
+	ProviderId       *string                `json:"ProviderId,omitzero"`
+	PolicyArns       []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	Policy           *string                `json:"Policy,omitzero"`
+	DurationSeconds  *int32                 `json:"DurationSeconds,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (AssumeRoleWithWebIdentityInput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "AssumeRoleWithWebIdentityInput")
+}
+
+// AssumeRoleWithWebIdentityOutput is the output of AssumeRoleWithWebIdentity.
+type AssumeRoleWithWebIdentityOutput struct {
+	Credentials                 *Credentials     `json:"Credentials,omitzero"`
+	SubjectFromWebIdentityToken *string          `json:"SubjectFromWebIdentityToken,omitzero"`
+	AssumedRoleUser             *AssumedRoleUser `json:"AssumedRoleUser,omitzero"`
+	PackedPolicySize            *int32           `json:"PackedPolicySize,omitzero"`
+	Provider                    *string          `json:"Provider,omitzero"`
+	Audience                    *string          `json:"Audience,omitzero"`
+	SourceIdentity              *string          `json:"SourceIdentity,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (AssumeRoleWithWebIdentityOutput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "AssumeRoleWithWebIdentityOutput")
+}
+
+// Validate checks x against the model's constraints.
+func (x *AssumeRoleWithWebIdentityInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleArn", x.RoleArn == nil)
+	v.String(nil, "roleArn", x.RoleArn, ruleArnType)
+	v.Required(nil, "roleSessionName", x.RoleSessionName == nil)
+	v.String(nil, "roleSessionName", x.RoleSessionName, ruleRoleSessionNameType)
+	v.Required(nil, "webIdentityToken", x.WebIdentityToken == nil)
+	v.Secret(nil, "webIdentityToken", x.WebIdentityToken, ruleClientTokenType)
+	v.String(nil, "providerId", x.ProviderId, ruleUrlType)
+	for i := range x.PolicyArns {
+		x.PolicyArns[i].validate(v, &wire.Path{Name: "policyArns", Index: i + 1})
+	}
+	v.String(nil, "policy", x.Policy, ruleSessionPolicyDocumentType)
+	v.Int32(nil, "durationSeconds", x.DurationSeconds, ruleRoleDurationSecondsType)
 }
 
 // DecodeAuthorizationMessageInput is the input of DecodeAuthorizationMessage.
@@ -69,6 +188,22 @@ func (x *DecodeAuthorizationMessageInput) Validate(v *wire.Validation) {
 	v.String(nil, "encodedMessage", x.EncodedMessage, ruleEncodedMessageType)
 }
 
+// GetAccessKeyInfoInput is the input of GetAccessKeyInfo.
+type GetAccessKeyInfoInput struct {
+	AccessKeyId *string `json:"AccessKeyId,omitzero"`
+}
+
+// GetAccessKeyInfoOutput is the output of GetAccessKeyInfo.
+type GetAccessKeyInfoOutput struct {
+	Account *string `json:"Account,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetAccessKeyInfoInput) Validate(v *wire.Validation) {
+	v.Required(nil, "accessKeyId", x.AccessKeyId == nil)
+	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
+}
+
 // GetCallerIdentityInput is the input of GetCallerIdentity.
 type GetCallerIdentityInput struct{}
 
@@ -82,13 +217,185 @@ type GetCallerIdentityOutput struct {
 // Validate checks x against the model's constraints.
 func (*GetCallerIdentityInput) Validate(*wire.Validation) {}
 
+// GetFederationTokenInput is the input of GetFederationToken.
+type GetFederationTokenInput struct {
+	Name            *string                `json:"Name,omitzero"`
+	Policy          *string                `json:"Policy,omitzero"`
+	PolicyArns      []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	DurationSeconds *int32                 `json:"DurationSeconds,omitzero"`
+	Tags            []Tag                  `json:"Tags,omitzero"`
+}
+
+// GetFederationTokenOutput is the output of GetFederationToken.
+type GetFederationTokenOutput struct {
+	Credentials      *Credentials   `json:"Credentials,omitzero"`
+	FederatedUser    *FederatedUser `json:"FederatedUser,omitzero"`
+	PackedPolicySize *int32         `json:"PackedPolicySize,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (GetFederationTokenOutput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "GetFederationTokenOutput")
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetFederationTokenInput) Validate(v *wire.Validation) {
+	v.Required(nil, "name", x.Name == nil)
+	v.String(nil, "name", x.Name, ruleUserNameType)
+	v.String(nil, "policy", x.Policy, ruleSessionPolicyDocumentType)
+	for i := range x.PolicyArns {
+		x.PolicyArns[i].validate(v, &wire.Path{Name: "policyArns", Index: i + 1})
+	}
+	v.Int32(nil, "durationSeconds", x.DurationSeconds, ruleDurationSecondsType)
+	wire.List(v, nil, "tags", x.Tags, ruleTagListType)
+	for i := range x.Tags {
+		x.Tags[i].validate(v, &wire.Path{Name: "tags", Index: i + 1})
+	}
+}
+
+// GetSessionTokenInput is the input of GetSessionToken.
+type GetSessionTokenInput struct {
+	DurationSeconds *int32               `json:"DurationSeconds,omitzero"`
+	SerialNumber    *string              `json:"SerialNumber,omitzero"`
+	TokenCode       *aws.SensitiveString `json:"TokenCode,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (GetSessionTokenInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "GetSessionTokenInput") }
+
+// GetSessionTokenOutput is the output of GetSessionToken.
+type GetSessionTokenOutput struct {
+	Credentials *Credentials `json:"Credentials,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (GetSessionTokenOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "GetSessionTokenOutput") }
+
+// Validate checks x against the model's constraints.
+func (x *GetSessionTokenInput) Validate(v *wire.Validation) {
+	v.Int32(nil, "durationSeconds", x.DurationSeconds, ruleDurationSecondsType)
+	v.String(nil, "serialNumber", x.SerialNumber, ruleSerialNumberType)
+	v.Secret(nil, "tokenCode", x.TokenCode, ruleTokenCodeType)
+}
+
+// AssumedRoleUser is a structure of the API.
+type AssumedRoleUser struct {
+	AssumedRoleId *string `json:"AssumedRoleId,omitzero"`
+	Arn           *string `json:"Arn,omitzero"`
+}
+
+// Credentials is a structure of the API.
+type Credentials struct {
+	AccessKeyId     *string              `json:"AccessKeyId,omitzero"`
+	SecretAccessKey *aws.SensitiveString `json:"SecretAccessKey,omitzero"`
+	SessionToken    *aws.SensitiveString `json:"SessionToken,omitzero"`
+	Expiration      *aws.Time            `json:"Expiration,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (Credentials) Format(f fmt.State, _ rune) { aws.FormatName(f, "Credentials") }
+
+// FederatedUser is a structure of the API.
+type FederatedUser struct {
+	FederatedUserId *string `json:"FederatedUserId,omitzero"`
+	Arn             *string `json:"Arn,omitzero"`
+}
+
+// PolicyDescriptorType is a structure of the API.
+type PolicyDescriptorType struct {
+	Arn *string `json:"arn,omitzero"`
+}
+
+func (x *PolicyDescriptorType) validate(v *wire.Validation, at *wire.Path) {
+	v.String(at, "arn", x.Arn, ruleArnType)
+}
+
+// ProvidedContext is a structure of the API.
+type ProvidedContext struct {
+	ProviderArn      *string `json:"ProviderArn,omitzero"`
+	ContextAssertion *string `json:"ContextAssertion,omitzero"`
+}
+
+func (x *ProvidedContext) validate(v *wire.Validation, at *wire.Path) {
+	v.String(at, "providerArn", x.ProviderArn, ruleArnType)
+	v.String(at, "contextAssertion", x.ContextAssertion, ruleContextAssertionType)
+}
+
+// Tag is a structure of the API.
+type Tag struct {
+	Key   *string `json:"Key,omitzero"`
+	Value *string `json:"Value,omitzero"`
+}
+
+func (x *Tag) validate(v *wire.Validation, at *wire.Path) {
+	v.Required(at, "key", x.Key == nil)
+	v.String(at, "key", x.Key, ruleTagKeyType)
+	v.Required(at, "value", x.Value == nil)
+	v.String(at, "value", x.Value, ruleTagValueType)
+}
+
 var (
-	ruleEncodedMessageType = &wire.Rule{Min: new(int64(1)), Max: new(int64(10240))}
+	ruleProvidedContextsListType              = &wire.Rule{Min: new(int64(1)), Max: new(int64(5))}
+	ruleAccessKeyIdType                       = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]*`, `[\w]*`)}
+	ruleArnType                               = &wire.Rule{Max: new(int64(2048)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{7E}\x{85}\x{A0}-\x{D7FF}\x{E000}-\x{FFFD}\x{1000}0-\x{10FF}FF]+`)}
+	ruleClientTokenType                       = &wire.Rule{Min: new(int64(4)), Max: new(int64(20000))}
+	ruleContextAssertionType                  = &wire.Rule{Min: new(int64(4)), Max: new(int64(2048))}
+	ruleDurationSecondsType                   = &wire.Rule{Min: new(int64(900)), Max: new(int64(129600))}
+	ruleEncodedMessageType                    = &wire.Rule{Min: new(int64(1)), Max: new(int64(10240))}
+	ruleExternalIdType                        = &wire.Rule{Min: new(int64(2)), Max: new(int64(1224)), Pattern: wire.NewPattern(`[\w+=,.@:\/-]*`, `[\w+=,.@:\/-]*`)}
+	ruleRoleDurationSecondsType               = &wire.Rule{Min: new(int64(900)), Max: new(int64(43200))}
+	ruleRoleSessionNameType                   = &wire.Rule{Min: new(int64(2)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]*`, `[\w+=,.@-]*`)}
+	ruleSerialNumberType                      = &wire.Rule{Min: new(int64(9)), Max: new(int64(256)), Pattern: wire.NewPattern(`[\w+=/:,.@-]*`, `[\w+=/:,.@-]*`)}
+	ruleSessionPolicyDocumentType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(2048)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
+	ruleSourceIdentityType                    = &wire.Rule{Min: new(int64(2)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]*`, `[\w+=,.@-]*`)}
+	ruleTagKeyListType                        = &wire.Rule{Max: new(int64(50))}
+	ruleTagKeyType                            = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]+`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`)}
+	ruleTagListType                           = &wire.Rule{Max: new(int64(50))}
+	ruleTagValueType                          = &wire.Rule{Max: new(int64(256)), Pattern: wire.NewPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
+	ruleTokenCodeType                         = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]*`, `[\d]*`)}
+	ruleUnrestrictedSessionPolicyDocumentType = &wire.Rule{Min: new(int64(1)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
+	ruleUrlType                               = &wire.Rule{Min: new(int64(4)), Max: new(int64(2048))}
+	ruleUserNameType                          = &wire.Rule{Min: new(int64(2)), Max: new(int64(32)), Pattern: wire.NewPattern(`[\w+=,.@-]*`, `[\w+=,.@-]*`)}
 )
+
+// ErrExpiredToken makes error ExpiredTokenException, HTTP status 400.
+func ErrExpiredToken(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "ExpiredTokenException", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrIDPCommunicationError makes error IDPCommunicationError, HTTP status 400.
+func ErrIDPCommunicationError(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "IDPCommunicationError", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrIDPRejectedClaim makes error IDPRejectedClaim, HTTP status 403.
+func ErrIDPRejectedClaim(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "IDPRejectedClaim", Status: 403, Message: fmt.Sprintf(format, args...)}
+}
 
 // ErrInvalidAuthorizationMessage makes error InvalidAuthorizationMessageException, HTTP status 400.
 func ErrInvalidAuthorizationMessage(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "InvalidAuthorizationMessageException", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrInvalidIdentityToken makes error InvalidIdentityToken, HTTP status 400.
+func ErrInvalidIdentityToken(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "InvalidIdentityToken", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrMalformedPolicyDocument makes error MalformedPolicyDocument, HTTP status 400.
+func ErrMalformedPolicyDocument(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "MalformedPolicyDocument", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrPackedPolicyTooLarge makes error PackedPolicyTooLarge, HTTP status 400.
+func ErrPackedPolicyTooLarge(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "PackedPolicyTooLarge", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrRegionDisabled makes error RegionDisabledException, HTTP status 403.
+func ErrRegionDisabled(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "RegionDisabledException", Status: 403, Message: fmt.Sprintf(format, args...)}
 }
 
 // ErrValidation makes error ValidationError, HTTP status 400, for a rule that the model does

@@ -19,10 +19,10 @@ import (
 // What belongs to another account's callers, is too old or was no denial is
 // answered like what never was.
 func (s *Service) DecodeAuthorizationMessage(ctx context.Context, in *DecodeAuthorizationMessageInput) (*DecodeAuthorizationMessageOutput, error) {
-	if err := s.auth.Authorize(ctx, &auth.Request{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}); err != nil {
+	if err := s.Auth.Authorize(ctx, &auth.Request{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}); err != nil {
 		return nil, err
 	}
-	found, err := s.denials.Find(ctx, wire.CallFrom(ctx).Principal.Account, strings.TrimSpace(*in.EncodedMessage))
+	found, err := s.Denials.Find(ctx, wire.CallFrom(ctx).Principal.Account, strings.TrimSpace(*in.EncodedMessage))
 	if err != nil {
 		return nil, err
 	}

@@ -185,7 +185,8 @@ func TestUnknownActions(t *testing.T) {
 		code    string
 		message string
 	}{
-		{url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}}, "InvalidAction", "Could not find operation AssumeRole for version 2011-06-15"},
+		{url.Values{"Action": {"AssumeRoleWithSAML"}, "Version": {"2011-06-15"}}, "InvalidAction", "Could not find operation AssumeRoleWithSAML for version 2011-06-15"},
+		{url.Values{"Action": {"AssumeRoot"}, "Version": {"2011-06-15"}}, "InvalidAction", "Could not find operation AssumeRoot for version 2011-06-15"},
 		{url.Values{"Action": {"getcalleridentity"}, "Version": {"2011-06-15"}}, "InvalidAction", "Could not find operation getcalleridentity for version 2011-06-15"},
 		{url.Values{"Action": {"GetCallerIdentity"}}, "InvalidAction", "Could not find operation GetCallerIdentity for version NO_VERSION_SPECIFIED"},
 		{url.Values{"Action": {"GetCallerIdentity"}, "Version": {"2010-05-08"}}, "InvalidAction", "Could not find operation GetCallerIdentity for version 2010-05-08"},

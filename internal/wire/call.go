@@ -64,6 +64,9 @@ type Call struct {
 	// Input is the decoded input, a pointer to a generated type; nil when it
 	// could not be decoded. See RequestParameters.
 	Input any
+	// Proof is what the identification of an unsigned call learned from its input,
+	// for the operation.
+	Proof any
 	// ResponseElements is the audit record's field of that name.
 	ResponseElements map[string]any
 	// Resources are those the call touched or asked for.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/strongroom/strongroom/internal/aws"
@@ -34,10 +35,14 @@ func shapeOf(t reflect.Type) *shape {
 	}
 	s := &shape{members: make([]member, 0, t.NumField())}
 	for f := range t.Fields() {
+		name := f.Name
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag != "" {
+			name = tag // a few members begin with a small letter
+		}
 		s.members = append(s.members, member{
 			index: f.Index[0],
-			name:  f.Name,
-			lower: lowerFirst(f.Name),
+			name:  name,
+			lower: lowerFirst(name),
 			kept:  !hiddenType(f.Type),
 		})
 	}

@@ -285,7 +285,7 @@ func TestOperationTable(t *testing.T) {
 	}
 	for _, s := range []*wire.Service{&secretsmanager.API, &kms.API, &iam.API, &sts.API} {
 		for _, o := range s.Operations {
-			if o.NoAuthorization != (o.Name == "GetCallerIdentity") {
+			if o.NoAuthorization != (o.Name == "GetCallerIdentity" || o.Name == "GetSessionToken") {
 				t.Errorf("%s: no authorization %v", o.Name, o.NoAuthorization)
 			}
 		}
@@ -304,7 +304,8 @@ func TestOperationTable(t *testing.T) {
 func TestSensitiveMembers(t *testing.T) {
 	for _, v := range []any{secretsmanager.CreateSecretInput{}, secretsmanager.PutSecretValueInput{}, secretsmanager.UpdateSecretInput{},
 		secretsmanager.GetSecretValueOutput{}, secretsmanager.SecretValueEntry{}, secretsmanager.GetRandomPasswordOutput{},
-		kms.EncryptInput{}, kms.DecryptOutput{}, kms.GenerateDataKeyOutput{}, iam.AccessKey{}} {
+		kms.EncryptInput{}, kms.DecryptOutput{}, kms.GenerateDataKeyOutput{}, iam.AccessKey{},
+		sts.Credentials{}, sts.AssumeRoleInput{}, sts.GetSessionTokenInput{}, sts.AssumeRoleWithWebIdentityInput{}} {
 		found := false
 		for f := range reflect.TypeOf(v).Fields() {
 			typ := f.Type
@@ -314,7 +315,7 @@ func TestSensitiveMembers(t *testing.T) {
 			sensitive := strings.HasPrefix(typ.Name(), "Sensitive")
 			found = found || sensitive
 			switch f.Name {
-			case "SecretString", "SecretBinary", "RotationToken", "RandomPassword", "Plaintext", "SecretAccessKey":
+			case "SecretString", "SecretBinary", "RotationToken", "RandomPassword", "Plaintext", "SecretAccessKey", "SessionToken", "TokenCode", "WebIdentityToken":
 				if !sensitive {
 					t.Errorf("%T.%s is shown", v, f.Name)
 				}

@@ -163,7 +163,7 @@ func TestModelsThatAreNotUnderstood(t *testing.T) {
 		{"unknown type", edit(good, `"type":"string"`, `"type":"document"`), operations, overrides, rules},
 		{"missing shape", edit(good, `"Id":{"shape":"Id"}`, `"Id":{"shape":"Nope"}`), operations, overrides, rules},
 		{"bad pattern", edit(good, `"max":5`, `"pattern":"(?=a)"`), operations, overrides, rules},
-		{"lower-case member", edit(good, `"Id":{"shape":"Id"}`, `"id":{"shape":"Id"}`), operations, overrides, rules},
+		{"member of no name", edit(good, `"Id":{"shape":"Id"}`, `"_id":{"shape":"Id"}`), operations, overrides, rules},
 		{"constrained map", edit(good, `"Id":{"type":"string","max":5}`, `"Id":{"type":"map","max":5,"key":{"shape":"K"},"value":{"shape":"K"}},"K":{"type":"string"}`), operations, overrides, rules},
 		{"sensitive number", edit(good, `"type":"string"`, `"type":"integer","sensitive":true`), operations, overrides, rules},
 		{"shared input", edit(good, `"operations":{`, `"operations":{"Put":{"name":"Put","http":{"method":"POST","requestUri":"/"},"input":{"shape":"GetRequest"}},`),

@@ -45,6 +45,8 @@ type shapeOverride struct {
 	// Check is a pattern that matches what the model's own does, where that one
 	// cannot be translated; messages show the model's.
 	Check string `json:"check"`
+	// NoMin takes the least length away, for text that AWS refuses in other words.
+	NoMin bool   `json:"noMin"`
 	Why   string `json:"why"`
 }
 
@@ -235,6 +237,9 @@ func (s *service) check() error {
 			return fmt.Errorf("override of shape %s: no such shape, or no reason", name)
 		}
 		s.model.Shapes[name].Sensitive = s.model.Shapes[name].Sensitive || o.Sensitive
+		if o.NoMin {
+			s.model.Shapes[name].Min = nil
+		}
 	}
 	for name, o := range s.overrides.Operations {
 		if _, ok := s.model.Operations[name]; !ok || o.Why == "" {

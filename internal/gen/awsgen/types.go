@@ -62,15 +62,15 @@ func (g *generator) structure(name, comment string, r *ref) error {
 	}
 	g.p("type %s struct {", name)
 	for _, m := range g.model.Shapes[r.Shape].Members {
-		// Codecs take the wire's name from the field.
-		if m.name == "" || m.name[0] < 'A' || m.name[0] > 'Z' {
+		if f := upperFirst(m.name); f == "" || f[0] < 'A' || f[0] > 'Z' {
 			return fmt.Errorf("%s: member %s cannot be a field", r.Shape, m.name)
 		}
 		t, err := g.memberType(m.ref.Shape)
 		if err != nil {
 			return err
 		}
-		g.p("%s %s `json:%q`", m.name, t, m.name+",omitzero")
+		// Codecs take the wire's name from the tag.
+		g.p("%s %s `json:%q`", upperFirst(m.name), t, m.name+",omitzero")
 	}
 	g.p("}\n")
 	if g.holdsSensitive(r.Shape, nil) {
@@ -180,9 +180,9 @@ func (g *generator) validator(name string, r *ref, input bool) error {
 	for _, m := range s.Members {
 		path := lowerFirst(m.name)
 		if slices.Contains(s.Required, m.name) {
-			g.p("v.Required(%s, %q, x.%s == nil)", at, path, m.name)
+			g.p("v.Required(%s, %q, x.%s == nil)", at, path, upperFirst(m.name))
 		}
-		if err := g.check(at, path, "x."+m.name, m.ref.Shape); err != nil {
+		if err := g.check(at, path, "x."+upperFirst(m.name), m.ref.Shape); err != nil {
 			return fmt.Errorf("%s.%s: %w", r.Shape, m.name, err)
 		}
 	}
