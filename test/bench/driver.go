@@ -49,18 +49,22 @@ func (c *client) do(operation, body string) (status int, err error) {
 		c.date = stamp[:8]
 		c.key = sigv4.SigningKey([]byte(c.t.secret), c.date, region, "secretsmanager")
 	}
-	const signed = "content-type;host;x-amz-date;x-amz-target"
+	signed, tokenLine, tokenHeader := "content-type;host;x-amz-date;x-amz-target", "", ""
+	if c.t.token != "" {
+		signed = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
+		tokenLine, tokenHeader = "\nx-amz-security-token:"+c.t.token, "X-Amz-Security-Token: "+c.t.token+"\r\n"
+	}
 	hash := sha256.Sum256([]byte(body))
-	canonical := "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:" + c.t.address + "\nx-amz-date:" + stamp +
+	canonical := "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:" + c.t.address + "\nx-amz-date:" + stamp + tokenLine +
 		"\nx-amz-target:" + operation + "\n\n" + signed + "\n" + hex.EncodeToString(hash[:])
 	scope := c.date + "/" + region + "/secretsmanager/aws4_request"
 	sum := sha256.Sum256([]byte(canonical))
 	mac := hmac.New(sha256.New, c.key[:])
 	mac.Write([]byte("AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + hex.EncodeToString(sum[:])))
 	c.buf.Reset()
-	fmt.Fprintf(&c.buf, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Date: %s\r\nX-Amz-Target: %s\r\nContent-Length: %d\r\n"+
+	fmt.Fprintf(&c.buf, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Date: %s\r\nX-Amz-Target: %s\r\nContent-Length: %d\r\n%s"+
 		"Authorization: AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x\r\n\r\n%s",
-		c.t.address, stamp, operation, len(body), c.t.keyID, scope, signed, mac.Sum(nil), body)
+		c.t.address, stamp, operation, len(body), tokenHeader, c.t.keyID, scope, signed, mac.Sum(nil), body)
 	if _, err := c.conn.Write(c.buf.Bytes()); err != nil {
 		return 0, err
 	}

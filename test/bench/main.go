@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -117,6 +118,10 @@ func (p *plan) run() error {
 	}
 	defer f.stop()
 
+	role, err := s.asRole(context.Background())
+	if err != nil {
+		return fmt.Errorf("make a role: %w", err)
+	}
 	type row struct {
 		t         *target
 		operation string
@@ -125,6 +130,7 @@ func (p *plan) run() error {
 	rows := []row{
 		{f, "GetSecretValue", getRequest(p.secrets)},
 		{s, "GetSecretValue", getRequest(p.secrets)},
+		{role, "GetSecretValue", getRequest(p.secrets)},
 		{s, "PutSecretValue", putRequest(p.secrets)},
 		{s, "ListSecrets", listRequest},
 	}

@@ -24,6 +24,7 @@ type target struct {
 	name          string
 	address       string
 	keyID, secret string
+	token         string // of temporary credentials
 	roots         *x509.CertPool
 	dir           string
 	cmd           *exec.Cmd
