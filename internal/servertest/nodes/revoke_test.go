@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,25 +40,28 @@ const (
 // other is denied, 1,000 times of 1,000; and what is given is given at once, too.
 func TestRevocationReachesTheOtherNode(t *testing.T) {
 	d := deployment(t)
+	var kinds [tenants][]right
+	for i := range tenants {
+		w := newTenant(t, d, fmt.Sprintf("%012d", 200000000000+i))
+		kinds[i] = slices.Concat(w.rights(), w.rightsByPolicies(), w.rightsByTags(), w.rightsOfSessions())
+	}
 	var denied atomic.Int64
 	var wg sync.WaitGroup
-	for i := range tenants {
+	for _, rights := range kinds {
 		wg.Go(func() {
-			tenant := newTenant(t, d, fmt.Sprintf("%012d", 200000000000+i))
-			kinds := tenant.rights()
 			for round := range rounds / tenants {
-				right := &kinds[round%len(kinds)]
+				right := &rights[round%len(rights)]
 				// In turn, so that each node is once the one that changes and once
 				// the one that must know.
-				here, there := (round/len(kinds))%2, 1-(round/len(kinds))%2
-				if right.round(t, tenant, here, there) {
+				here, there := (round/len(rights))%2, 1-(round/len(rights))%2
+				if right.round(t, here, there) {
 					denied.Add(1)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("%d of %d next requests denied", denied.Load(), rounds)
+	t.Logf("%d of %d next requests denied, by %d ways to lose a right", denied.Load(), rounds, len(kinds[0]))
 	if n := denied.Load(); n != rounds {
 		t.Errorf("%d of %d requests after a revocation were denied", n, rounds)
 	}
@@ -76,7 +80,7 @@ type right struct {
 
 // round gives the right at one node, uses it at the other, takes it away at the
 // first, and reports whether the next use at the other is denied.
-func (r *right) round(t *testing.T, w *tenant, here, there int) bool {
+func (r *right) round(t *testing.T, here, there int) bool {
 	if err := r.give(here); err != nil {
 		t.Errorf("%s: give: %v", r.name, err)
 		return false
@@ -100,6 +104,9 @@ func (r *right) round(t *testing.T, w *tenant, here, there int) bool {
 func codeOf(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		return e.ErrorCode()
+	}
+	if e, ok := errors.AsType[*refusal](err); ok {
+		return e.code
 	}
 	return ""
 }
@@ -147,7 +154,7 @@ func (w *tenant) reads(c server.Credentials) func(n int) error {
 
 var (
 	// all is an identity policy that is enough to read.
-	all = servertest.Allow("*", "secretsmanager:GetSecretValue", "kms:Decrypt")
+	all = servertest.Allow("*", "secretsmanager:GetSecretValue", "kms:Decrypt", "sts:GetFederationToken")
 	// onlyKeys lacks the secret.
 	onlyKeys = servertest.Allow("*", "kms:Decrypt")
 )
@@ -228,10 +235,14 @@ func (w *tenant) inlineDeny(c server.Credentials) right {
 	}, w.putInline(c.User, "deny", servertest.Deny("*", "secretsmanager:*")), w.reads(c), accessDenied}
 }
 
-// setPolicy puts the resource policy of the secret, of one statement.
+// setPolicy is setPolicyFor a user.
 func (w *tenant) setPolicy(effect, user string) func(n int) error {
-	text := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":%q,"Principal":{"AWS":"arn:aws:iam::%s:user/%s"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}}`,
-		effect, w.admin.Account, user)
+	return w.setPolicyFor(effect, "arn:aws:iam::"+w.admin.Account+":user/"+user)
+}
+
+// setPolicyFor puts the resource policy of the secret, of one statement.
+func (w *tenant) setPolicyFor(effect, arn string) func(n int) error {
+	text := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":%q,"Principal":{"AWS":%q},"Action":"secretsmanager:GetSecretValue","Resource":"*"}}`, effect, arn)
 	return func(n int) error {
 		_, err := w.secrets(w.admin, n).PutResourcePolicy(w.t.Context(), &secretsmanager.PutResourcePolicyInput{SecretId: aws.String("app"), ResourcePolicy: &text})
 		return err
