@@ -28,7 +28,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 // runScripts runs the scripts of a folder against the shared server with one command line. In a script, $SECRETS is a
-// prefix for names of secrets that no other run uses, and $DATA the server's data directory.
+// prefix for names of secrets that no other run uses, $NAMES one for names in IAM, and $DATA the server's data directory.
 func runScripts(t *testing.T, folder string, cli program) {
 	s := sharedServer(t)
 	testscript.Run(t, testscript.Params{
@@ -56,6 +56,7 @@ func runScripts(t *testing.T, folder string, cli program) {
 			}
 			e.Setenv("DATA", s.data)
 			e.Setenv("SECRETS", "cli/"+cli.version+"/"+filepath.Base(e.WorkDir))
+			e.Setenv("NAMES", "cli-"+cli.version+"-"+filepath.Base(e.WorkDir))
 			return nil
 		},
 	})
