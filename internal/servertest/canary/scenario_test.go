@@ -16,6 +16,7 @@ func (w *world) scenario() {
 	w.iamScenario()
 	w.roleScenario()
 	w.credentialScenario()
+	w.sessionScenario()
 	key := w.kmsScenario()
 	w.secretsScenario(key)
 	w.replicationScenario()

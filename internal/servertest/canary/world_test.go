@@ -87,6 +87,7 @@ const (
 	kindRoot     = "root key"
 	kindAdmin    = "admin's access-key secret"
 	kindSeed     = "MFA seed"
+	kindIdentity = "ID token"
 )
 
 // revealed says which answers are meant to hold values, and of which kinds.
@@ -98,6 +99,10 @@ var revealed = map[string][]string{
 	"kms:Decrypt":                        {kindPlain, kindDataKey},
 	"iam:CreateAccessKey":                {kindKey},
 	"iam:CreateVirtualMFADevice":         {kindSeed},
+	"sts:AssumeRole":                     {kindKey, kindToken},
+	"sts:AssumeRoleWithWebIdentity":      {kindKey, kindToken},
+	"sts:GetSessionToken":                {kindKey, kindToken},
+	"sts:GetFederationToken":             {kindKey, kindToken},
 	"operator:accounts":                  {kindKey},
 	"operator:root-credentials":          {kindKey},
 }
@@ -348,6 +353,9 @@ func (w *world) okIn(region string, s service, operation string, members m) m {
 
 func (w *world) mustRefuse(r *request) {
 	w.Helper()
+	if r.operation == "AssumeRoleWithWebIdentity" {
+		return // The token says who calls, whatever else is sent.
+	}
 	for _, o := range r.service.Operations {
 		if o.Name == r.operation && o.NoAuthorization && r.as == w.nobody {
 			return // Open to every caller.

@@ -69,7 +69,7 @@ func (x change) state(c *clients, id string) string {
 	case "kms":
 		s = c.keyState(id)
 	case "iam":
-		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id) + " | device " + c.deviceState(id) + " | group " + c.groupState(id)
+		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id) + " | device " + c.deviceState(id) + " | group " + c.groupState(id) + " | provider " + c.providerState(id)
 	}
 	return strings.ReplaceAll(s, id, "ID")
 }
@@ -281,7 +281,7 @@ func simple[Out any](call func(c *clients, id, target string) (Out, error)) func
 }
 
 func changes() []change {
-	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), groupChanges(), credentialChanges())
+	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), groupChanges(), credentialChanges(), providerChanges())
 }
 
 func secretChanges() []change {
