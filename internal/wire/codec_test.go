@@ -106,7 +106,7 @@ func FuzzDecodeJSON(f *testing.F) {
 func FuzzDecodeQuery(f *testing.F) {
 	for _, s := range []string{"", "Id=a", "Names.member.1=a&Names.member.3=b", "Names.member.1000000000=x", "Tags.member.1.Key=k&Tags.member.2.Value=v",
 		"Context.entry.1.key=a&Context.entry.1.value=b", "Rules.Days=1&Rules.Tags.member.1.Key=x", "Names=", "Id=%41+%zz", "Id=a&Id=b", "Blob=AAEC&Secret=%00",
-		"When=2020-01-01T00:00:00Z", "When=2020-01-01T00:00:00.5%2b01:00", "....=1", "Names.member=x", "Id.=x", "Flag=true&Count=07"} {
+		"When=2020-01-01T00:00:00Z", "When=2020-01-01T00:00:00.5%2b01:00", "....=1", "Names.member=x", "Tags.member.1.&Tags.member.2.Value", "Id.=x", "Flag=true&Count=07"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -162,9 +162,13 @@ func flatten(name string, v reflect.Value) (pairs []string) {
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return []string{name + "=" + url.QueryEscape(base64.StdEncoding.EncodeToString(v.Bytes()))}
 		}
-		for i := range v.Len() {
-			// An empty structure leaves no trace in this protocol.
-			sub(fmt.Sprintf("member.%d", i+1), v.Index(i))
+		for i, n := 0, 1; i < v.Len(); i++ {
+			// An empty structure leaves no trace in this protocol, nor a number.
+			before := len(pairs)
+			sub(fmt.Sprintf("member.%d", n), v.Index(i))
+			if len(pairs) > before {
+				n++
+			}
 		}
 		if len(pairs) == 0 {
 			return []string{name + "="}
