@@ -45,7 +45,7 @@ var API = wire.Service{
 		{Name: "CreatePolicyVersion", Built: true, Errors: []string{"InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateRole", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreateSAMLProvider"},
-		{Name: "CreateServiceLinkedRole"},
+		{Name: "CreateServiceLinkedRole", Built: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateServiceSpecificCredential"},
 		{Name: "CreateUser", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateVirtualMFADevice", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "ServiceFailure"}},
@@ -66,7 +66,7 @@ var API = wire.Service{
 		{Name: "DeleteSAMLProvider"},
 		{Name: "DeleteSSHPublicKey"},
 		{Name: "DeleteServerCertificate"},
-		{Name: "DeleteServiceLinkedRole"},
+		{Name: "DeleteServiceLinkedRole", Built: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteServiceSpecificCredential"},
 		{Name: "DeleteSigningCertificate"},
 		{Name: "DeleteUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
@@ -87,7 +87,7 @@ var API = wire.Service{
 		{Name: "GenerateOrganizationsAccessReport"},
 		{Name: "GenerateServiceLastAccessedDetails"},
 		{Name: "GetAccessKeyLastUsed", Built: true, ReadOnly: true},
-		{Name: "GetAccountAuthorizationDetails"},
+		{Name: "GetAccountAuthorizationDetails", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "GetAccountPasswordPolicy"},
 		{Name: "GetAccountSummary"},
 		{Name: "GetContextKeysForCustomPolicy"},
@@ -216,6 +216,7 @@ type Operations interface {
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
 	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
 	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
+	CreateServiceLinkedRole(ctx context.Context, in *CreateServiceLinkedRoleInput) (*CreateServiceLinkedRoleOutput, error)
 	CreateUser(ctx context.Context, in *CreateUserInput) (*CreateUserOutput, error)
 	CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualMFADeviceInput) (*CreateVirtualMFADeviceOutput, error)
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
@@ -227,6 +228,7 @@ type Operations interface {
 	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
 	DeleteRolePermissionsBoundary(ctx context.Context, in *DeleteRolePermissionsBoundaryInput) (*DeleteRolePermissionsBoundaryOutput, error)
 	DeleteRolePolicy(ctx context.Context, in *DeleteRolePolicyInput) (*DeleteRolePolicyOutput, error)
+	DeleteServiceLinkedRole(ctx context.Context, in *DeleteServiceLinkedRoleInput) (*DeleteServiceLinkedRoleOutput, error)
 	DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteUserOutput, error)
 	DeleteUserPermissionsBoundary(ctx context.Context, in *DeleteUserPermissionsBoundaryInput) (*DeleteUserPermissionsBoundaryOutput, error)
 	DeleteUserPolicy(ctx context.Context, in *DeleteUserPolicyInput) (*DeleteUserPolicyOutput, error)
@@ -235,6 +237,7 @@ type Operations interface {
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
+	GetAccountAuthorizationDetails(ctx context.Context, in *GetAccountAuthorizationDetailsInput) (*GetAccountAuthorizationDetailsOutput, error)
 	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
 	GetOpenIDConnectProvider(ctx context.Context, in *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
@@ -298,6 +301,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("CreatePolicy", o.CreatePolicy),
 		wire.Op("CreatePolicyVersion", o.CreatePolicyVersion),
 		wire.Op("CreateRole", o.CreateRole),
+		wire.Op("CreateServiceLinkedRole", o.CreateServiceLinkedRole),
 		wire.Op("CreateUser", o.CreateUser),
 		wire.Op("CreateVirtualMFADevice", o.CreateVirtualMFADevice),
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
@@ -309,6 +313,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DeleteRole", o.DeleteRole),
 		wire.Op("DeleteRolePermissionsBoundary", o.DeleteRolePermissionsBoundary),
 		wire.Op("DeleteRolePolicy", o.DeleteRolePolicy),
+		wire.Op("DeleteServiceLinkedRole", o.DeleteServiceLinkedRole),
 		wire.Op("DeleteUser", o.DeleteUser),
 		wire.Op("DeleteUserPermissionsBoundary", o.DeleteUserPermissionsBoundary),
 		wire.Op("DeleteUserPolicy", o.DeleteUserPolicy),
@@ -317,6 +322,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DetachUserPolicy", o.DetachUserPolicy),
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
+		wire.Op("GetAccountAuthorizationDetails", o.GetAccountAuthorizationDetails),
 		wire.Op("GetGroup", o.GetGroup),
 		wire.Op("GetOpenIDConnectProvider", o.GetOpenIDConnectProvider),
 		wire.Op("GetPolicy", o.GetPolicy),
@@ -582,6 +588,26 @@ func (x *CreateRoleInput) Validate(v *wire.Validation) {
 	}
 }
 
+// CreateServiceLinkedRoleInput is the input of CreateServiceLinkedRole.
+type CreateServiceLinkedRoleInput struct {
+	AWSServiceName *string `json:"AWSServiceName,omitzero"`
+	Description    *string `json:"Description,omitzero"`
+	CustomSuffix   *string `json:"CustomSuffix,omitzero"`
+}
+
+// CreateServiceLinkedRoleOutput is the output of CreateServiceLinkedRole.
+type CreateServiceLinkedRoleOutput struct {
+	Role *Role `json:"Role,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreateServiceLinkedRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "aWSServiceName", x.AWSServiceName == nil)
+	v.String(nil, "aWSServiceName", x.AWSServiceName, ruleGroupNameType)
+	v.String(nil, "description", x.Description, ruleRoleDescriptionType)
+	v.String(nil, "customSuffix", x.CustomSuffix, ruleCustomSuffixType)
+}
+
 // CreateUserInput is the input of CreateUser.
 type CreateUserInput struct {
 	Path                *string `json:"Path,omitzero"`
@@ -771,6 +797,22 @@ func (x *DeleteRolePolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
 }
 
+// DeleteServiceLinkedRoleInput is the input of DeleteServiceLinkedRole.
+type DeleteServiceLinkedRoleInput struct {
+	RoleName *string `json:"RoleName,omitzero"`
+}
+
+// DeleteServiceLinkedRoleOutput is the output of DeleteServiceLinkedRole.
+type DeleteServiceLinkedRoleOutput struct {
+	DeletionTaskId *string `json:"DeletionTaskId,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteServiceLinkedRoleInput) Validate(v *wire.Validation) {
+	v.Required(nil, "roleName", x.RoleName == nil)
+	v.String(nil, "roleName", x.RoleName, ruleRoleNameType)
+}
+
 // DeleteUserInput is the input of DeleteUser.
 type DeleteUserInput struct {
 	UserName *string `json:"UserName,omitzero"`
@@ -905,6 +947,32 @@ type GetAccessKeyLastUsedOutput struct {
 func (x *GetAccessKeyLastUsedInput) Validate(v *wire.Validation) {
 	v.Required(nil, "accessKeyId", x.AccessKeyId == nil)
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
+}
+
+// GetAccountAuthorizationDetailsInput is the input of GetAccountAuthorizationDetails.
+type GetAccountAuthorizationDetailsInput struct {
+	Filter   []string `json:"Filter,omitzero"`
+	MaxItems *int32   `json:"MaxItems,omitzero"`
+	Marker   *string  `json:"Marker,omitzero"`
+}
+
+// GetAccountAuthorizationDetailsOutput is the output of GetAccountAuthorizationDetails.
+type GetAccountAuthorizationDetailsOutput struct {
+	UserDetailList  []UserDetail          `json:"UserDetailList,omitzero"`
+	GroupDetailList []GroupDetail         `json:"GroupDetailList,omitzero"`
+	RoleDetailList  []RoleDetail          `json:"RoleDetailList,omitzero"`
+	Policies        []ManagedPolicyDetail `json:"Policies,omitzero"`
+	IsTruncated     *bool                 `json:"IsTruncated,omitzero"`
+	Marker          *string               `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetAccountAuthorizationDetailsInput) Validate(v *wire.Validation) {
+	for i := range x.Filter {
+		v.String(&wire.Path{Name: "filter", Index: i + 1}, "", &x.Filter[i], ruleEntityType)
+	}
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
 }
 
 // GetGroupInput is the input of GetGroup.
@@ -2003,11 +2071,49 @@ type Group struct {
 	CreateDate *aws.Time `json:"CreateDate,omitzero"`
 }
 
+// GroupDetail is a structure of the API.
+type GroupDetail struct {
+	Path                    *string          `json:"Path,omitzero"`
+	GroupName               *string          `json:"GroupName,omitzero"`
+	GroupId                 *string          `json:"GroupId,omitzero"`
+	Arn                     *string          `json:"Arn,omitzero"`
+	CreateDate              *aws.Time        `json:"CreateDate,omitzero"`
+	GroupPolicyList         []PolicyDetail   `json:"GroupPolicyList,omitzero"`
+	AttachedManagedPolicies []AttachedPolicy `json:"AttachedManagedPolicies,omitzero"`
+}
+
+// InstanceProfile is a structure of the API.
+type InstanceProfile struct {
+	Path                *string   `json:"Path,omitzero"`
+	InstanceProfileName *string   `json:"InstanceProfileName,omitzero"`
+	InstanceProfileId   *string   `json:"InstanceProfileId,omitzero"`
+	Arn                 *string   `json:"Arn,omitzero"`
+	CreateDate          *aws.Time `json:"CreateDate,omitzero"`
+	Roles               []Role    `json:"Roles,omitzero"`
+	Tags                []Tag     `json:"Tags,omitzero"`
+}
+
 // MFADevice is a structure of the API.
 type MFADevice struct {
 	UserName     *string   `json:"UserName,omitzero"`
 	SerialNumber *string   `json:"SerialNumber,omitzero"`
 	EnableDate   *aws.Time `json:"EnableDate,omitzero"`
+}
+
+// ManagedPolicyDetail is a structure of the API.
+type ManagedPolicyDetail struct {
+	PolicyName                    *string         `json:"PolicyName,omitzero"`
+	PolicyId                      *string         `json:"PolicyId,omitzero"`
+	Arn                           *string         `json:"Arn,omitzero"`
+	Path                          *string         `json:"Path,omitzero"`
+	DefaultVersionId              *string         `json:"DefaultVersionId,omitzero"`
+	AttachmentCount               *int32          `json:"AttachmentCount,omitzero"`
+	PermissionsBoundaryUsageCount *int32          `json:"PermissionsBoundaryUsageCount,omitzero"`
+	IsAttachable                  *bool           `json:"IsAttachable,omitzero"`
+	Description                   *string         `json:"Description,omitzero"`
+	CreateDate                    *aws.Time       `json:"CreateDate,omitzero"`
+	UpdateDate                    *aws.Time       `json:"UpdateDate,omitzero"`
+	PolicyVersionList             []PolicyVersion `json:"PolicyVersionList,omitzero"`
 }
 
 // OpenIDConnectProviderListEntry is a structure of the API.
@@ -2039,6 +2145,12 @@ type Policy struct {
 	CreateDate                    *aws.Time `json:"CreateDate,omitzero"`
 	UpdateDate                    *aws.Time `json:"UpdateDate,omitzero"`
 	Tags                          []Tag     `json:"Tags,omitzero"`
+}
+
+// PolicyDetail is a structure of the API.
+type PolicyDetail struct {
+	PolicyName     *string `json:"PolicyName,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
 }
 
 // PolicyGroup is a structure of the API.
@@ -2098,6 +2210,22 @@ type Role struct {
 	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed,omitzero"`
 }
 
+// RoleDetail is a structure of the API.
+type RoleDetail struct {
+	Path                     *string                      `json:"Path,omitzero"`
+	RoleName                 *string                      `json:"RoleName,omitzero"`
+	RoleId                   *string                      `json:"RoleId,omitzero"`
+	Arn                      *string                      `json:"Arn,omitzero"`
+	CreateDate               *aws.Time                    `json:"CreateDate,omitzero"`
+	AssumeRolePolicyDocument *string                      `json:"AssumeRolePolicyDocument,omitzero"`
+	InstanceProfileList      []InstanceProfile            `json:"InstanceProfileList,omitzero"`
+	RolePolicyList           []PolicyDetail               `json:"RolePolicyList,omitzero"`
+	AttachedManagedPolicies  []AttachedPolicy             `json:"AttachedManagedPolicies,omitzero"`
+	PermissionsBoundary      *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                     []Tag                        `json:"Tags,omitzero"`
+	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed,omitzero"`
+}
+
 // RoleLastUsed is a structure of the API.
 type RoleLastUsed struct {
 	LastUsedDate *aws.Time `json:"LastUsedDate,omitzero"`
@@ -2135,6 +2263,20 @@ type User struct {
 	PasswordLastUsed    *aws.Time                    `json:"PasswordLastUsed,omitzero"`
 	PermissionsBoundary *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
 	Tags                []Tag                        `json:"Tags,omitzero"`
+}
+
+// UserDetail is a structure of the API.
+type UserDetail struct {
+	Path                    *string                      `json:"Path,omitzero"`
+	UserName                *string                      `json:"UserName,omitzero"`
+	UserId                  *string                      `json:"UserId,omitzero"`
+	Arn                     *string                      `json:"Arn,omitzero"`
+	CreateDate              *aws.Time                    `json:"CreateDate,omitzero"`
+	UserPolicyList          []PolicyDetail               `json:"UserPolicyList,omitzero"`
+	GroupList               []string                     `json:"GroupList,omitzero"`
+	AttachedManagedPolicies []AttachedPolicy             `json:"AttachedManagedPolicies,omitzero"`
+	PermissionsBoundary     *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                    []Tag                        `json:"Tags,omitzero"`
 }
 
 // VirtualMFADevice is a structure of the API.
@@ -2239,6 +2381,7 @@ var (
 	ruleAssignmentStatusType         = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
 	ruleAuthenticationCodeType       = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]+`, `[\d]+`)}
 	ruleClientIDType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(255))}
+	ruleCustomSuffixType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(64)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	ruleExistingUserNameType         = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	ruleGroupNameType                = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	ruleMarkerType                   = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}

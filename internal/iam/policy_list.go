@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/internal/auth"
-	"github.com/strongroom/strongroom/internal/iam/awsmanaged"
 	"github.com/strongroom/strongroom/internal/store"
 	"github.com/strongroom/strongroom/internal/wire"
 )
@@ -82,9 +81,7 @@ func findPolicies(tx store.Tx, account string, q *policyQuery) (out []usedPolicy
 	if !q.aws || err != nil {
 		return out, err
 	}
-	others := awsmanaged.List()
-	slices.SortFunc(others, func(a, b awsmanaged.Policy) int { return strings.Compare(fold(a.Name), fold(b.Name)) })
-	for _, other := range others {
+	for _, other := range sortedOfAWS() {
 		p := usedPolicy{managedPolicy: ofAWS(other)}
 		if len(out) > q.limit {
 			break

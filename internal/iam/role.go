@@ -75,7 +75,7 @@ func (s *Service) GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput
 		return nil, err
 	}
 	out := wireRole(r)
-	out.RoleLastUsed = &RoleLastUsed{}
+	out.RoleLastUsed = s.roleLastUsed(r)
 	return &GetRoleOutput{Role: &out}, nil
 }
 
@@ -261,6 +261,15 @@ func (s *Service) changeRole(ctx context.Context, r role, fn func(now *role) err
 		return saveRole(tx, now)
 	})
 	return now, err
+}
+
+// roleLastUsed is empty for a role that nobody used.
+func (s *Service) roleLastUsed(r role) *RoleLastUsed {
+	used := s.directory.uses.show(usedKey{r.Account, r.ID}, r.Used)
+	if used.at == 0 {
+		return &RoleLastUsed{}
+	}
+	return &RoleLastUsed{LastUsedDate: wireTime(aws.Micros(used.at)), Region: &used.region}
 }
 
 // wireRole is a role whose trust policy is ready to be shown.

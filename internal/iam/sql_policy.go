@@ -180,9 +180,12 @@ func (v *policyVersion) id() string { return versionID(v.Number) }
 
 func versionID(number int64) string { return "v" + strconv.FormatInt(number, 10) }
 
-func scanPolicyVersion(r store.Row) (v policyVersion, err error) {
+func scanPolicyVersion(r store.Row) (policyVersion, error) { return scanPolicyVersionAnd(r) }
+
+// scanPolicyVersionAnd scans further columns behind those of the version.
+func scanPolicyVersionAnd(r store.Row, more ...any) (v policyVersion, err error) {
 	var created int64
-	err = r.Scan(&v.Number, &v.Document, &created)
+	err = r.Scan(append([]any{&v.Number, &v.Document, &created}, more...)...)
 	v.CreatedAt = aws.Micros(created)
 	return v, err
 }

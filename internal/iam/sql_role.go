@@ -24,6 +24,8 @@ type role struct {
 	// SessionsAfter voids the sessions issued up to it; zero voids none.
 	SessionsAfter time.Time
 	CreatedAt     time.Time
+	// Used is the last use of a session that was written down.
+	Used use
 }
 
 func (r *role) arn() string { return entityARN(r.Account, "role", r.Path, r.Name) }
@@ -33,13 +35,17 @@ func (r *role) resource() wire.Resource {
 	return wire.Resource{ARN: r.arn(), Type: "AWS::IAM::Role", Account: r.Account}
 }
 
-const roleColumns = `account, id, name, path, description, trust, trust_version, max_session, boundary, tags, service, sessions_after, created_at`
+// roleFields are the columns that saveRole writes.
+const (
+	roleFields  = `account, id, name, path, description, trust, trust_version, max_session, boundary, tags, service, sessions_after, created_at`
+	roleColumns = roleFields + `, used_at, used_region`
+)
 
 func scanRole(row store.Row) (r role, err error) {
 	var tags string
 	var after, created int64
 	if err = row.Scan(&r.Account, &r.ID, &r.Name, &r.Path, &r.Description, &r.Trust, &r.TrustVersion, &r.MaxSession, &r.Boundary, &tags,
-		&r.Service, &after, &created); err != nil {
+		&r.Service, &after, &created, &r.Used.at, &r.Used.region); err != nil {
 		return r, err
 	}
 	r.SessionsAfter, r.CreatedAt = microsOrZero(after), aws.Micros(created)
@@ -77,7 +83,7 @@ func saveRole(tx store.Tx, r role) error {
 	if !r.SessionsAfter.IsZero() {
 		after = r.SessionsAfter.UnixMicro()
 	}
-	_, err = tx.Exec(`INSERT INTO iam_roles (`+roleColumns+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+	_, err = tx.Exec(`INSERT INTO iam_roles (`+roleFields+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (account, id) DO UPDATE SET description = $5, trust = $6, trust_version = $7, max_session = $8, boundary = $9,
 			tags = $10, sessions_after = $12`,
 		r.Account, r.ID, r.Name, r.Path, r.Description, r.Trust, r.TrustVersion, r.MaxSession, r.Boundary, tags,

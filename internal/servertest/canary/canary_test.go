@@ -33,6 +33,10 @@ func TestCanary(t *testing.T) {
 	}
 }
 
+// refusesAll are operations that succeed for nobody: no service here has a
+// service-linked role.
+var refusesAll = map[string]bool{"iam:CreateServiceLinkedRole": true, "iam:DeleteServiceLinkedRole": true}
+
 // coverage fails for an operation that nothing has gone through, so that a new
 // one comes with its lines in the scenario.
 func (w *world) coverage() {
@@ -40,7 +44,7 @@ func (w *world) coverage() {
 	for _, s := range services {
 		for _, operation := range s.built() {
 			name := s.Name + ":" + operation
-			if !w.succeeded[name] {
+			if !w.succeeded[name] && !refusesAll[name] {
 				w.Errorf("%s never succeeded: add it to the scenario", name)
 			}
 			if !w.refused[name] {

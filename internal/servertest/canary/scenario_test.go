@@ -112,6 +112,9 @@ func (w *world) roleScenario() {
 		do("Detach"+e+"Policy", m{e + "Name": name, "PolicyArn": arn})
 	}
 	do("ListPolicies", nil)
+	do("GetAccountAuthorizationDetails", nil)
+	w.no("InvalidInput", iamService, "CreateServiceLinkedRole", m{"AWSServiceName": "kms.amazonaws.com"})
+	w.no("NoSuchEntity", iamService, "DeleteServiceLinkedRole", role())
 	do("ListEntitiesForPolicy", m{"PolicyArn": arn})
 	do("TagPolicy", m{"PolicyArn": arn, "Tags.member.1.Key": "team", "Tags.member.1.Value": "a"})
 	do("ListPolicyTags", m{"PolicyArn": arn})

@@ -14,13 +14,17 @@ import (
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
+// refusesAll are operations that change nothing, ever: no service here has a
+// service-linked role.
+var refusesAll = map[string]bool{"iam:CreateServiceLinkedRole": true, "iam:DeleteServiceLinkedRole": true}
+
 // TestChangesAreComplete fails for an operation that changes something and is not
 // put through the crashes.
 func TestChangesAreComplete(t *testing.T) {
 	for _, s := range []*wire.Service{&secretsmanager.API, &kms.API, &iam.API, &sts.API} {
 		for _, o := range s.Operations {
 			name := s.Name + ":" + o.Name
-			if o.Built && !o.ReadOnly && !slices.ContainsFunc(changes(), func(x change) bool { return x.name == name }) {
+			if o.Built && !o.ReadOnly && !refusesAll[name] && !slices.ContainsFunc(changes(), func(x change) bool { return x.name == name }) {
 				t.Errorf("%s is missing", name)
 			}
 		}
