@@ -30,7 +30,7 @@ var API = wire.Service{
 		{Name: "AddRoleToInstanceProfile"},
 		{Name: "AddUserToGroup", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "AssociateDelegationRequest"},
-		{Name: "AttachGroupPolicy"},
+		{Name: "AttachGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "AttachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "AttachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "ChangePassword"},
@@ -54,7 +54,7 @@ var API = wire.Service{
 		{Name: "DeleteAccountAlias"},
 		{Name: "DeleteAccountPasswordPolicy"},
 		{Name: "DeleteGroup", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeleteGroupPolicy"},
+		{Name: "DeleteGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteInstanceProfile"},
 		{Name: "DeleteLoginProfile"},
 		{Name: "DeleteOpenIDConnectProvider", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
@@ -73,7 +73,7 @@ var API = wire.Service{
 		{Name: "DeleteUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteUserPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteVirtualMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DetachGroupPolicy"},
+		{Name: "DetachGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DetachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "DetachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DisableOrganizationsRootCredentialsManagement"},
@@ -95,7 +95,7 @@ var API = wire.Service{
 		{Name: "GetCredentialReport"},
 		{Name: "GetDelegationRequest"},
 		{Name: "GetGroup", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
-		{Name: "GetGroupPolicy"},
+		{Name: "GetGroupPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetHumanReadableSummary"},
 		{Name: "GetInstanceProfile"},
 		{Name: "GetLoginProfile"},
@@ -117,12 +117,12 @@ var API = wire.Service{
 		{Name: "GetUserPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAccessKeys", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAccountAliases"},
-		{Name: "ListAttachedGroupPolicies"},
+		{Name: "ListAttachedGroupPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAttachedRolePolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAttachedUserPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListDelegationRequests"},
 		{Name: "ListEntitiesForPolicy", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "ListGroupPolicies"},
+		{Name: "ListGroupPolicies", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListGroups", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListGroupsForUser", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListInstanceProfileTags"},
@@ -151,7 +151,7 @@ var API = wire.Service{
 		{Name: "ListUserTags", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListUsers", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListVirtualMFADevices", Built: true, ReadOnly: true},
-		{Name: "PutGroupPolicy"},
+		{Name: "PutGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "PutRolePermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "PutRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "PutUserPermissionsBoundary", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
@@ -208,6 +208,7 @@ var API = wire.Service{
 type Operations interface {
 	AddClientIDToOpenIDConnectProvider(ctx context.Context, in *AddClientIDToOpenIDConnectProviderInput) (*AddClientIDToOpenIDConnectProviderOutput, error)
 	AddUserToGroup(ctx context.Context, in *AddUserToGroupInput) (*AddUserToGroupOutput, error)
+	AttachGroupPolicy(ctx context.Context, in *AttachGroupPolicyInput) (*AttachGroupPolicyOutput, error)
 	AttachRolePolicy(ctx context.Context, in *AttachRolePolicyInput) (*AttachRolePolicyOutput, error)
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
@@ -222,6 +223,7 @@ type Operations interface {
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
 	DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*DeleteGroupOutput, error)
+	DeleteGroupPolicy(ctx context.Context, in *DeleteGroupPolicyInput) (*DeleteGroupPolicyOutput, error)
 	DeleteOpenIDConnectProvider(ctx context.Context, in *DeleteOpenIDConnectProviderInput) (*DeleteOpenIDConnectProviderOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
 	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
@@ -233,12 +235,14 @@ type Operations interface {
 	DeleteUserPermissionsBoundary(ctx context.Context, in *DeleteUserPermissionsBoundaryInput) (*DeleteUserPermissionsBoundaryOutput, error)
 	DeleteUserPolicy(ctx context.Context, in *DeleteUserPolicyInput) (*DeleteUserPolicyOutput, error)
 	DeleteVirtualMFADevice(ctx context.Context, in *DeleteVirtualMFADeviceInput) (*DeleteVirtualMFADeviceOutput, error)
+	DetachGroupPolicy(ctx context.Context, in *DetachGroupPolicyInput) (*DetachGroupPolicyOutput, error)
 	DetachRolePolicy(ctx context.Context, in *DetachRolePolicyInput) (*DetachRolePolicyOutput, error)
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
 	GetAccountAuthorizationDetails(ctx context.Context, in *GetAccountAuthorizationDetailsInput) (*GetAccountAuthorizationDetailsOutput, error)
 	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
+	GetGroupPolicy(ctx context.Context, in *GetGroupPolicyInput) (*GetGroupPolicyOutput, error)
 	GetOpenIDConnectProvider(ctx context.Context, in *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
 	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
@@ -247,9 +251,11 @@ type Operations interface {
 	GetUser(ctx context.Context, in *GetUserInput) (*GetUserOutput, error)
 	GetUserPolicy(ctx context.Context, in *GetUserPolicyInput) (*GetUserPolicyOutput, error)
 	ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (*ListAccessKeysOutput, error)
+	ListAttachedGroupPolicies(ctx context.Context, in *ListAttachedGroupPoliciesInput) (*ListAttachedGroupPoliciesOutput, error)
 	ListAttachedRolePolicies(ctx context.Context, in *ListAttachedRolePoliciesInput) (*ListAttachedRolePoliciesOutput, error)
 	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
 	ListEntitiesForPolicy(ctx context.Context, in *ListEntitiesForPolicyInput) (*ListEntitiesForPolicyOutput, error)
+	ListGroupPolicies(ctx context.Context, in *ListGroupPoliciesInput) (*ListGroupPoliciesOutput, error)
 	ListGroups(ctx context.Context, in *ListGroupsInput) (*ListGroupsOutput, error)
 	ListGroupsForUser(ctx context.Context, in *ListGroupsForUserInput) (*ListGroupsForUserOutput, error)
 	ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (*ListMFADevicesOutput, error)
@@ -264,6 +270,7 @@ type Operations interface {
 	ListUserTags(ctx context.Context, in *ListUserTagsInput) (*ListUserTagsOutput, error)
 	ListUsers(ctx context.Context, in *ListUsersInput) (*ListUsersOutput, error)
 	ListVirtualMFADevices(ctx context.Context, in *ListVirtualMFADevicesInput) (*ListVirtualMFADevicesOutput, error)
+	PutGroupPolicy(ctx context.Context, in *PutGroupPolicyInput) (*PutGroupPolicyOutput, error)
 	PutRolePermissionsBoundary(ctx context.Context, in *PutRolePermissionsBoundaryInput) (*PutRolePermissionsBoundaryOutput, error)
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
 	PutUserPermissionsBoundary(ctx context.Context, in *PutUserPermissionsBoundaryInput) (*PutUserPermissionsBoundaryOutput, error)
@@ -293,6 +300,7 @@ func Register(g *wire.Registry, o Operations) {
 	g.Register(&API,
 		wire.Op("AddClientIDToOpenIDConnectProvider", o.AddClientIDToOpenIDConnectProvider),
 		wire.Op("AddUserToGroup", o.AddUserToGroup),
+		wire.Op("AttachGroupPolicy", o.AttachGroupPolicy),
 		wire.Op("AttachRolePolicy", o.AttachRolePolicy),
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
@@ -307,6 +315,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
 		wire.Op("DeleteGroup", o.DeleteGroup),
+		wire.Op("DeleteGroupPolicy", o.DeleteGroupPolicy),
 		wire.Op("DeleteOpenIDConnectProvider", o.DeleteOpenIDConnectProvider),
 		wire.Op("DeletePolicy", o.DeletePolicy),
 		wire.Op("DeletePolicyVersion", o.DeletePolicyVersion),
@@ -318,12 +327,14 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DeleteUserPermissionsBoundary", o.DeleteUserPermissionsBoundary),
 		wire.Op("DeleteUserPolicy", o.DeleteUserPolicy),
 		wire.Op("DeleteVirtualMFADevice", o.DeleteVirtualMFADevice),
+		wire.Op("DetachGroupPolicy", o.DetachGroupPolicy),
 		wire.Op("DetachRolePolicy", o.DetachRolePolicy),
 		wire.Op("DetachUserPolicy", o.DetachUserPolicy),
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
 		wire.Op("GetAccountAuthorizationDetails", o.GetAccountAuthorizationDetails),
 		wire.Op("GetGroup", o.GetGroup),
+		wire.Op("GetGroupPolicy", o.GetGroupPolicy),
 		wire.Op("GetOpenIDConnectProvider", o.GetOpenIDConnectProvider),
 		wire.Op("GetPolicy", o.GetPolicy),
 		wire.Op("GetPolicyVersion", o.GetPolicyVersion),
@@ -332,9 +343,11 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("GetUser", o.GetUser),
 		wire.Op("GetUserPolicy", o.GetUserPolicy),
 		wire.Op("ListAccessKeys", o.ListAccessKeys),
+		wire.Op("ListAttachedGroupPolicies", o.ListAttachedGroupPolicies),
 		wire.Op("ListAttachedRolePolicies", o.ListAttachedRolePolicies),
 		wire.Op("ListAttachedUserPolicies", o.ListAttachedUserPolicies),
 		wire.Op("ListEntitiesForPolicy", o.ListEntitiesForPolicy),
+		wire.Op("ListGroupPolicies", o.ListGroupPolicies),
 		wire.Op("ListGroups", o.ListGroups),
 		wire.Op("ListGroupsForUser", o.ListGroupsForUser),
 		wire.Op("ListMFADevices", o.ListMFADevices),
@@ -349,6 +362,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("ListUserTags", o.ListUserTags),
 		wire.Op("ListUsers", o.ListUsers),
 		wire.Op("ListVirtualMFADevices", o.ListVirtualMFADevices),
+		wire.Op("PutGroupPolicy", o.PutGroupPolicy),
 		wire.Op("PutRolePermissionsBoundary", o.PutRolePermissionsBoundary),
 		wire.Op("PutRolePolicy", o.PutRolePolicy),
 		wire.Op("PutUserPermissionsBoundary", o.PutUserPermissionsBoundary),
@@ -406,6 +420,23 @@ func (x *AddUserToGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.Required(nil, "userName", x.UserName == nil)
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+}
+
+// AttachGroupPolicyInput is the input of AttachGroupPolicy.
+type AttachGroupPolicyInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// AttachGroupPolicyOutput is the output of AttachGroupPolicy.
+type AttachGroupPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *AttachGroupPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 }
 
 // AttachRolePolicyInput is the input of AttachRolePolicy.
@@ -707,6 +738,23 @@ func (x *DeleteGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 }
 
+// DeleteGroupPolicyInput is the input of DeleteGroupPolicy.
+type DeleteGroupPolicyInput struct {
+	GroupName  *string `json:"GroupName,omitzero"`
+	PolicyName *string `json:"PolicyName,omitzero"`
+}
+
+// DeleteGroupPolicyOutput is the output of DeleteGroupPolicy.
+type DeleteGroupPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteGroupPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+}
+
 // DeleteOpenIDConnectProviderInput is the input of DeleteOpenIDConnectProvider.
 type DeleteOpenIDConnectProviderInput struct {
 	OpenIDConnectProviderArn *string `json:"OpenIDConnectProviderArn,omitzero"`
@@ -872,6 +920,23 @@ func (x *DeleteVirtualMFADeviceInput) Validate(v *wire.Validation) {
 	v.String(nil, "serialNumber", x.SerialNumber, ruleSerialNumberType)
 }
 
+// DetachGroupPolicyInput is the input of DetachGroupPolicy.
+type DetachGroupPolicyInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	PolicyArn *string `json:"PolicyArn,omitzero"`
+}
+
+// DetachGroupPolicyOutput is the output of DetachGroupPolicy.
+type DetachGroupPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DetachGroupPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "policyArn", x.PolicyArn == nil)
+	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
+}
+
 // DetachRolePolicyInput is the input of DetachRolePolicy.
 type DetachRolePolicyInput struct {
 	RoleName  *string `json:"RoleName,omitzero"`
@@ -996,6 +1061,27 @@ func (x *GetGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// GetGroupPolicyInput is the input of GetGroupPolicy.
+type GetGroupPolicyInput struct {
+	GroupName  *string `json:"GroupName,omitzero"`
+	PolicyName *string `json:"PolicyName,omitzero"`
+}
+
+// GetGroupPolicyOutput is the output of GetGroupPolicy.
+type GetGroupPolicyOutput struct {
+	GroupName      *string `json:"GroupName,omitzero"`
+	PolicyName     *string `json:"PolicyName,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetGroupPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
 }
 
 // GetOpenIDConnectProviderInput is the input of GetOpenIDConnectProvider.
@@ -1147,6 +1233,30 @@ func (x *ListAccessKeysInput) Validate(v *wire.Validation) {
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
 
+// ListAttachedGroupPoliciesInput is the input of ListAttachedGroupPolicies.
+type ListAttachedGroupPoliciesInput struct {
+	GroupName  *string `json:"GroupName,omitzero"`
+	PathPrefix *string `json:"PathPrefix,omitzero"`
+	Marker     *string `json:"Marker,omitzero"`
+	MaxItems   *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListAttachedGroupPoliciesOutput is the output of ListAttachedGroupPolicies.
+type ListAttachedGroupPoliciesOutput struct {
+	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies,omitzero"`
+	IsTruncated      *bool            `json:"IsTruncated,omitzero"`
+	Marker           *string          `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListAttachedGroupPoliciesInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.String(nil, "pathPrefix", x.PathPrefix, rulePolicyPathType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
 // ListAttachedRolePoliciesInput is the input of ListAttachedRolePolicies.
 type ListAttachedRolePoliciesInput struct {
 	RoleName   *string `json:"RoleName,omitzero"`
@@ -1221,6 +1331,28 @@ func (x *ListEntitiesForPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "entityFilter", x.EntityFilter, ruleEntityType)
 	v.String(nil, "pathPrefix", x.PathPrefix, rulePathType)
 	v.String(nil, "policyUsageFilter", x.PolicyUsageFilter, rulePolicyUsageType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListGroupPoliciesInput is the input of ListGroupPolicies.
+type ListGroupPoliciesInput struct {
+	GroupName *string `json:"GroupName,omitzero"`
+	Marker    *string `json:"Marker,omitzero"`
+	MaxItems  *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListGroupPoliciesOutput is the output of ListGroupPolicies.
+type ListGroupPoliciesOutput struct {
+	PolicyNames []string `json:"PolicyNames,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      *string  `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListGroupPoliciesInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
@@ -1524,6 +1656,26 @@ func (x *ListVirtualMFADevicesInput) Validate(v *wire.Validation) {
 	v.String(nil, "assignmentStatus", x.AssignmentStatus, ruleAssignmentStatusType)
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// PutGroupPolicyInput is the input of PutGroupPolicy.
+type PutGroupPolicyInput struct {
+	GroupName      *string `json:"GroupName,omitzero"`
+	PolicyName     *string `json:"PolicyName,omitzero"`
+	PolicyDocument *string `json:"PolicyDocument,omitzero"`
+}
+
+// PutGroupPolicyOutput is the output of PutGroupPolicy.
+type PutGroupPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *PutGroupPolicyInput) Validate(v *wire.Validation) {
+	v.Required(nil, "groupName", x.GroupName == nil)
+	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+	v.Required(nil, "policyName", x.PolicyName == nil)
+	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+	v.Required(nil, "policyDocument", x.PolicyDocument == nil)
+	v.String(nil, "policyDocument", x.PolicyDocument, rulePolicyDocumentType)
 }
 
 // PutRolePermissionsBoundaryInput is the input of PutRolePermissionsBoundary.

@@ -22,6 +22,7 @@ func (b *bench) attachables(t *testing.T) []attached {
 	b.createUser("it", "")
 	b.createRole(t, "it")
 	it := str("it")
+	must(b.admin.CreateGroup(t.Context(), &sdk.CreateGroupInput{GroupName: it}))(t)
 	return []attached{
 		{
 			"user", "User", "it",
@@ -35,6 +36,25 @@ func (b *bench) attachables(t *testing.T) []attached {
 			},
 			func(prefix string, size int32) (names []string) {
 				for p := sdk.NewListAttachedUserPoliciesPaginator(b.admin, &sdk.ListAttachedUserPoliciesInput{UserName: it, PathPrefix: &prefix, MaxItems: &size}); p.HasMorePages(); {
+					for _, a := range must(p.NextPage(t.Context()))(t).AttachedPolicies {
+						names = append(names, *a.PolicyName)
+					}
+				}
+				return names
+			},
+		},
+		{
+			"group", "Group", "it",
+			func(arn string) error {
+				_, err := b.admin.AttachGroupPolicy(t.Context(), &sdk.AttachGroupPolicyInput{GroupName: it, PolicyArn: &arn})
+				return err
+			},
+			func(arn string) error {
+				_, err := b.admin.DetachGroupPolicy(t.Context(), &sdk.DetachGroupPolicyInput{GroupName: it, PolicyArn: &arn})
+				return err
+			},
+			func(prefix string, size int32) (names []string) {
+				for p := sdk.NewListAttachedGroupPoliciesPaginator(b.admin, &sdk.ListAttachedGroupPoliciesInput{GroupName: it, PathPrefix: &prefix, MaxItems: &size}); p.HasMorePages(); {
 					for _, a := range must(p.NextPage(t.Context()))(t).AttachedPolicies {
 						names = append(names, *a.PolicyName)
 					}

@@ -101,11 +101,16 @@ func TestAccountAuthorizationDetails(t *testing.T) {
 		must(b.admin.AttachUserPolicy(t.Context(), &sdk.AttachUserPolicyInput{UserName: str("bert"), PolicyArn: admins}))(t)
 		must(b.admin.AttachRolePolicy(t.Context(), &sdk.AttachRolePolicyInput{RoleName: str("carl"), PolicyArn: admins}))(t)
 		must(b.admin.PutRolePolicy(t.Context(), &sdk.PutRolePolicyInput{RoleName: str("bert"), PolicyName: str("in"), PolicyDocument: str(servertest.Allow("*", "a:b"))}))(t)
+		must(b.admin.CreateGroup(t.Context(), &sdk.CreateGroupInput{GroupName: str("Team")}))(t)
+		must(b.admin.PutGroupPolicy(t.Context(), &sdk.PutGroupPolicyInput{GroupName: str("team"), PolicyName: str("in"), PolicyDocument: str(servertest.Allow("*", "a:b"))}))(t)
+		must(b.admin.AttachGroupPolicy(t.Context(), &sdk.AttachGroupPolicyInput{GroupName: str("team"), PolicyArn: admins}))(t)
+		must(b.admin.AddUserToGroup(t.Context(), &sdk.AddUserToGroupInput{GroupName: str("team"), UserName: str("carl")}))(t)
 		want := described{
-			users: []string{"admin [AdministratorAccess] [] [] 0", "bert [] [AdministratorAccess] [] " + administrator + " 1", "carl [] [] [] " + administrator + " 1",
+			groups: []string{"Team [in] [AdministratorAccess]"},
+			users: []string{"admin [AdministratorAccess] [] [] 0", "bert [] [AdministratorAccess] [] " + administrator + " 1", "carl [] [] [Team] " + administrator + " 1",
 				"Zoe [one two] [Own] [] " + administrator + " 1"},
 			roles:    []string{"bert [in] [] " + *p.Arn + " 1", "carl [] [AdministratorAccess] " + *p.Arn + " 1", "Zoe [] [] " + *p.Arn + " 1"},
-			policies: []string{"Own [v2 v1] v2 1 3", "unused [v1] v1 0 0", "AdministratorAccess [v1] v1 2 3"},
+			policies: []string{"Own [v2 v1] v2 1 3", "unused [v1] v1 0 0", "AdministratorAccess [v1] v1 3 3"},
 		}
 		check := func(name string, got, want described) {
 			t.Helper()
@@ -113,15 +118,15 @@ func TestAccountAuthorizationDetails(t *testing.T) {
 				t.Errorf("%s:\n%q\nwant\n%q", name, got, want)
 			}
 		}
-		for _, size := range []int32{1, 2, 3, 4, 7, 10, 1000} {
+		for _, size := range []int32{1, 2, 3, 4, 5, 7, 11, 1000} {
 			got, pages := b.describe(t, sdk.GetAccountAuthorizationDetailsInput{MaxItems: &size})
 			check(fmt.Sprint("by ", size), got, want)
-			if least := (10 + int(size) - 1) / int(size); pages != least {
+			if least := (11 + int(size) - 1) / int(size); pages != least {
 				t.Errorf("by %d: %d pages, want %d", size, pages, least)
 			}
 		}
 		for kind, part := range map[types.EntityType]described{
-			types.EntityTypeUser: {users: want.users}, types.EntityTypeRole: {roles: want.roles}, types.EntityTypeGroup: {},
+			types.EntityTypeUser: {users: want.users}, types.EntityTypeRole: {roles: want.roles}, types.EntityTypeGroup: {groups: want.groups},
 			types.EntityTypeLocalManagedPolicy: {policies: want.policies[:2]}, types.EntityTypeAWSManagedPolicy: {policies: want.policies[2:]},
 		} {
 			got, _ := b.describe(t, sdk.GetAccountAuthorizationDetailsInput{Filter: []types.EntityType{kind}, MaxItems: new(int32(1))})

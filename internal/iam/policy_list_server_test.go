@@ -122,12 +122,21 @@ func TestListEntitiesForPolicy(t *testing.T) {
 				must(b.admin.PutRolePermissionsBoundary(t.Context(), &sdk.PutRolePermissionsBoundaryInput{RoleName: &name, PermissionsBoundary: p.Arn}))(t)
 			}
 		}
-		list := func(in sdk.ListEntitiesForPolicyInput, size int32) (users, roles []string) {
+		must(b.admin.CreateGroup(t.Context(), &sdk.CreateGroupInput{GroupName: str("Team")}))(t)
+		must(b.admin.CreateGroup(t.Context(), &sdk.CreateGroupInput{GroupName: str("other")}))(t)
+		must(b.admin.AttachGroupPolicy(t.Context(), &sdk.AttachGroupPolicyInput{GroupName: str("team"), PolicyArn: p.Arn}))(t)
+		list := func(in sdk.ListEntitiesForPolicyInput, size int32) (users, roles, groups []string) {
 			in.PolicyArn, in.MaxItems = p.Arn, &size
 			for pages := sdk.NewListEntitiesForPolicyPaginator(b.admin, &in); pages.HasMorePages(); {
 				page := must(pages.NextPage(t.Context()))(t)
 				if n := len(page.PolicyUsers) + len(page.PolicyRoles) + len(page.PolicyGroups); n > int(size) {
 					t.Errorf("%d on a page of %d", n, size)
+				}
+				for _, g := range page.PolicyGroups {
+					groups = append(groups, *g.GroupName)
+					if !strings.HasPrefix(*g.GroupId, "AGPA") {
+						t.Errorf("%+v", g)
+					}
 				}
 				for _, u := range page.PolicyUsers {
 					users = append(users, *u.UserName)
@@ -142,25 +151,25 @@ func TestListEntitiesForPolicy(t *testing.T) {
 					}
 				}
 			}
-			return users, roles
+			return users, roles, groups
 		}
 		all := []string{"Anna", "bert", "carl", "dora"}
 		for _, size := range []int32{1, 3, 4, 1000} {
 			for name, tt := range map[string]struct {
-				in           sdk.ListEntitiesForPolicyInput
-				users, roles []string
+				in                   sdk.ListEntitiesForPolicyInput
+				users, roles, groups []string
 			}{
-				"all":            {sdk.ListEntitiesForPolicyInput{}, all, all},
-				"users":          {sdk.ListEntitiesForPolicyInput{EntityFilter: types.EntityTypeUser}, all, nil},
-				"roles":          {sdk.ListEntitiesForPolicyInput{EntityFilter: types.EntityTypeRole}, nil, all},
-				"groups":         {sdk.ListEntitiesForPolicyInput{EntityFilter: types.EntityTypeGroup}, nil, nil},
-				"attached":       {sdk.ListEntitiesForPolicyInput{PolicyUsageFilter: types.PolicyUsageTypePermissionsPolicy}, all[:3], all[:3]},
-				"bounded":        {sdk.ListEntitiesForPolicyInput{PolicyUsageFilter: types.PolicyUsageTypePermissionsBoundary}, all[2:], all[2:]},
-				"under a path":   {sdk.ListEntitiesForPolicyInput{PathPrefix: str("/x/")}, []string{"Anna", "carl"}, []string{"Anna", "carl"}},
-				"bounded, roles": {sdk.ListEntitiesForPolicyInput{PolicyUsageFilter: types.PolicyUsageTypePermissionsBoundary, EntityFilter: types.EntityTypeRole}, nil, all[2:]},
+				"all":            {sdk.ListEntitiesForPolicyInput{}, all, all, []string{"Team"}},
+				"users":          {sdk.ListEntitiesForPolicyInput{EntityFilter: types.EntityTypeUser}, all, nil, nil},
+				"roles":          {sdk.ListEntitiesForPolicyInput{EntityFilter: types.EntityTypeRole}, nil, all, nil},
+				"groups":         {sdk.ListEntitiesForPolicyInput{EntityFilter: types.EntityTypeGroup}, nil, nil, []string{"Team"}},
+				"attached":       {sdk.ListEntitiesForPolicyInput{PolicyUsageFilter: types.PolicyUsageTypePermissionsPolicy}, all[:3], all[:3], []string{"Team"}},
+				"bounded":        {sdk.ListEntitiesForPolicyInput{PolicyUsageFilter: types.PolicyUsageTypePermissionsBoundary}, all[2:], all[2:], nil},
+				"under a path":   {sdk.ListEntitiesForPolicyInput{PathPrefix: str("/x/")}, []string{"Anna", "carl"}, []string{"Anna", "carl"}, nil},
+				"bounded, roles": {sdk.ListEntitiesForPolicyInput{PolicyUsageFilter: types.PolicyUsageTypePermissionsBoundary, EntityFilter: types.EntityTypeRole}, nil, all[2:], nil},
 			} {
-				if users, roles := list(tt.in, size); !slices.Equal(users, tt.users) || !slices.Equal(roles, tt.roles) {
-					t.Errorf("%s by %d: %v %v", name, size, users, roles)
+				if users, roles, groups := list(tt.in, size); !slices.Equal(users, tt.users) || !slices.Equal(roles, tt.roles) || !slices.Equal(groups, tt.groups) {
+					t.Errorf("%s by %d: %v %v %v", name, size, users, roles, groups)
 				}
 			}
 		}

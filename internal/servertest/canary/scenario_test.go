@@ -105,8 +105,13 @@ func (w *world) roleScenario() {
 	do("CreatePolicy", m{"PolicyName": "managed", "PolicyDocument": policy})
 	do("GetPolicy", m{"PolicyArn": arn})
 	do("CreateUser", m{"UserName": "carol"})
-	for _, e := range []string{"User", "Role"} {
-		name := map[string]string{"User": "carol", "Role": "app"}[e]
+	do("CreateGroup", m{"GroupName": "bound"})
+	do("PutGroupPolicy", m{"GroupName": "bound", "PolicyName": "p", "PolicyDocument": policy})
+	do("GetGroupPolicy", m{"GroupName": "bound", "PolicyName": "p"})
+	do("ListGroupPolicies", m{"GroupName": "bound"})
+	do("DeleteGroupPolicy", m{"GroupName": "bound", "PolicyName": "p"})
+	for _, e := range []string{"User", "Group", "Role"} {
+		name := map[string]string{"User": "carol", "Group": "bound", "Role": "app"}[e]
 		do("Attach"+e+"Policy", m{e + "Name": name, "PolicyArn": arn})
 		do("ListAttached"+e+"Policies", m{e + "Name": name})
 		do("Detach"+e+"Policy", m{e + "Name": name, "PolicyArn": arn})
@@ -129,6 +134,7 @@ func (w *world) roleScenario() {
 	do("DeleteUserPermissionsBoundary", m{"UserName": "carol"})
 	do("DeleteRolePermissionsBoundary", role())
 	do("DeleteUser", m{"UserName": "carol"})
+	do("DeleteGroup", m{"GroupName": "bound"})
 	do("DeletePolicy", m{"PolicyArn": arn})
 	do("DeleteRole", role())
 }

@@ -113,6 +113,11 @@ func (c *clients) groupState(id string) string {
 	}
 	c.must(err)
 	members := []string{*out.Group.Path}
+	inline, err := c.iam.ListGroupPolicies(c.ctx, &iam.ListGroupPoliciesInput{GroupName: &id})
+	c.must(err)
+	attached, err := c.iam.ListAttachedGroupPolicies(c.ctx, &iam.ListAttachedGroupPoliciesInput{GroupName: &id})
+	c.must(err)
+	members = append(members, describe(map[string]any{"inline": inline.PolicyNames, "attached": attached.AttachedPolicies}))
 	for _, u := range out.Users {
 		members = append(members, *u.UserName)
 	}

@@ -35,10 +35,18 @@ func (c *clients) newPolicy(id string) {
 	c.must(err)
 }
 
-// newUnattached makes a user, a role and a policy, all named id.
+func (c *clients) newGroupPolicy(id string) {
+	c.Helper()
+	c.newGroup(id)
+	_, err := c.iam.PutGroupPolicy(c.ctx, &iam.PutGroupPolicyInput{GroupName: &id, PolicyName: aws.String("p"), PolicyDocument: aws.String(userPolicy)})
+	c.must(err)
+}
+
+// newUnattached makes a user, a group, a role and a policy, all named id.
 func (c *clients) newUnattached(id string) {
 	c.Helper()
 	c.newUser(id)
+	c.newGroup(id)
 	c.newRole(id)
 	c.newPolicy(id)
 }
@@ -47,6 +55,8 @@ func (c *clients) newAttached(id string) {
 	c.Helper()
 	c.newUnattached(id)
 	_, err := c.iam.AttachUserPolicy(c.ctx, &iam.AttachUserPolicyInput{UserName: &id, PolicyArn: policyARN(id)})
+	c.must(err)
+	_, err = c.iam.AttachGroupPolicy(c.ctx, &iam.AttachGroupPolicyInput{GroupName: &id, PolicyArn: policyARN(id)})
 	c.must(err)
 	_, err = c.iam.AttachRolePolicy(c.ctx, &iam.AttachRolePolicyInput{RoleName: &id, PolicyArn: policyARN(id)})
 	c.must(err)
@@ -146,6 +156,18 @@ func policyChanges() []change {
 		}), true},
 		{"iam:DetachUserPolicy", (*clients).newAttached, simple(func(c *clients, id, target string) (*iam.DetachUserPolicyOutput, error) {
 			return c.iam.DetachUserPolicy(c.ctx, &iam.DetachUserPolicyInput{UserName: &id, PolicyArn: policyARN(id)})
+		}), false},
+		{"iam:PutGroupPolicy", (*clients).newGroup, simple(func(c *clients, id, target string) (*iam.PutGroupPolicyOutput, error) {
+			return c.iam.PutGroupPolicy(c.ctx, &iam.PutGroupPolicyInput{GroupName: &id, PolicyName: aws.String("p"), PolicyDocument: aws.String(userPolicy)})
+		}), true},
+		{"iam:DeleteGroupPolicy", (*clients).newGroupPolicy, simple(func(c *clients, id, target string) (*iam.DeleteGroupPolicyOutput, error) {
+			return c.iam.DeleteGroupPolicy(c.ctx, &iam.DeleteGroupPolicyInput{GroupName: &id, PolicyName: aws.String("p")})
+		}), false},
+		{"iam:AttachGroupPolicy", (*clients).newUnattached, simple(func(c *clients, id, target string) (*iam.AttachGroupPolicyOutput, error) {
+			return c.iam.AttachGroupPolicy(c.ctx, &iam.AttachGroupPolicyInput{GroupName: &id, PolicyArn: policyARN(id)})
+		}), true},
+		{"iam:DetachGroupPolicy", (*clients).newAttached, simple(func(c *clients, id, target string) (*iam.DetachGroupPolicyOutput, error) {
+			return c.iam.DetachGroupPolicy(c.ctx, &iam.DetachGroupPolicyInput{GroupName: &id, PolicyArn: policyARN(id)})
 		}), false},
 		{"iam:AttachRolePolicy", (*clients).newUnattached, simple(func(c *clients, id, target string) (*iam.AttachRolePolicyOutput, error) {
 			return c.iam.AttachRolePolicy(c.ctx, &iam.AttachRolePolicyInput{RoleName: &id, PolicyArn: policyARN(id)})
