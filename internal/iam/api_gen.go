@@ -33,13 +33,13 @@ var API = wire.Service{
 		{Name: "AttachGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "AttachRolePolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "AttachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
-		{Name: "ChangePassword"},
+		{Name: "ChangePassword", Built: true, EmptyBody: true, Errors: []string{"EntityTemporarilyUnmodifiable", "InvalidUserType", "LimitExceeded", "NoSuchEntity", "PasswordPolicyViolation", "ServiceFailure"}},
 		{Name: "CreateAccessKey", Built: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateAccountAlias"},
 		{Name: "CreateDelegationRequest"},
 		{Name: "CreateGroup", Built: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateInstanceProfile"},
-		{Name: "CreateLoginProfile"},
+		{Name: "CreateLoginProfile", Built: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "PasswordPolicyViolation", "ServiceFailure"}},
 		{Name: "CreateOpenIDConnectProvider", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "OpenIdIdpCommunicationError", "ServiceFailure"}},
 		{Name: "CreatePolicy", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "ServiceFailure"}},
 		{Name: "CreatePolicyVersion", Built: true, Errors: []string{"InvalidInput", "LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
@@ -52,11 +52,11 @@ var API = wire.Service{
 		{Name: "DeactivateMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "EntityTemporarilyUnmodifiable", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccessKey", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccountAlias"},
-		{Name: "DeleteAccountPasswordPolicy"},
+		{Name: "DeleteAccountPasswordPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteGroup", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteInstanceProfile"},
-		{Name: "DeleteLoginProfile"},
+		{Name: "DeleteLoginProfile", Built: true, EmptyBody: true, Errors: []string{"EntityTemporarilyUnmodifiable", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteOpenIDConnectProvider", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeletePolicy", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeletePolicyVersion", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
@@ -88,7 +88,7 @@ var API = wire.Service{
 		{Name: "GenerateServiceLastAccessedDetails"},
 		{Name: "GetAccessKeyLastUsed", Built: true, ReadOnly: true},
 		{Name: "GetAccountAuthorizationDetails", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
-		{Name: "GetAccountPasswordPolicy"},
+		{Name: "GetAccountPasswordPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetAccountSummary"},
 		{Name: "GetContextKeysForCustomPolicy"},
 		{Name: "GetContextKeysForPrincipalPolicy"},
@@ -98,7 +98,7 @@ var API = wire.Service{
 		{Name: "GetGroupPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetHumanReadableSummary"},
 		{Name: "GetInstanceProfile"},
-		{Name: "GetLoginProfile"},
+		{Name: "GetLoginProfile", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetMFADevice"},
 		{Name: "GetOpenIDConnectProvider", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetOrganizationsAccessReport"},
@@ -184,11 +184,11 @@ var API = wire.Service{
 		{Name: "UntagServerCertificate"},
 		{Name: "UntagUser", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateAccessKey", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "UpdateAccountPasswordPolicy"},
+		{Name: "UpdateAccountPasswordPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateAssumeRolePolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "MalformedPolicyDocument", "NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateDelegationRequest"},
 		{Name: "UpdateGroup", Built: true, EmptyBody: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "UpdateLoginProfile"},
+		{Name: "UpdateLoginProfile", Built: true, EmptyBody: true, Errors: []string{"EntityTemporarilyUnmodifiable", "LimitExceeded", "NoSuchEntity", "PasswordPolicyViolation", "ServiceFailure"}},
 		{Name: "UpdateOpenIDConnectProviderThumbprint", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "UpdateRole", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
 		{Name: "UpdateRoleDescription", Built: true, Errors: []string{"NoSuchEntity", "ServiceFailure", "UnmodifiableEntity"}},
@@ -211,8 +211,10 @@ type Operations interface {
 	AttachGroupPolicy(ctx context.Context, in *AttachGroupPolicyInput) (*AttachGroupPolicyOutput, error)
 	AttachRolePolicy(ctx context.Context, in *AttachRolePolicyInput) (*AttachRolePolicyOutput, error)
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
+	ChangePassword(ctx context.Context, in *ChangePasswordInput) (*ChangePasswordOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
 	CreateGroup(ctx context.Context, in *CreateGroupInput) (*CreateGroupOutput, error)
+	CreateLoginProfile(ctx context.Context, in *CreateLoginProfileInput) (*CreateLoginProfileOutput, error)
 	CreateOpenIDConnectProvider(ctx context.Context, in *CreateOpenIDConnectProviderInput) (*CreateOpenIDConnectProviderOutput, error)
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
 	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
@@ -222,8 +224,10 @@ type Operations interface {
 	CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualMFADeviceInput) (*CreateVirtualMFADeviceOutput, error)
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
+	DeleteAccountPasswordPolicy(ctx context.Context, in *DeleteAccountPasswordPolicyInput) (*DeleteAccountPasswordPolicyOutput, error)
 	DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*DeleteGroupOutput, error)
 	DeleteGroupPolicy(ctx context.Context, in *DeleteGroupPolicyInput) (*DeleteGroupPolicyOutput, error)
+	DeleteLoginProfile(ctx context.Context, in *DeleteLoginProfileInput) (*DeleteLoginProfileOutput, error)
 	DeleteOpenIDConnectProvider(ctx context.Context, in *DeleteOpenIDConnectProviderInput) (*DeleteOpenIDConnectProviderOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
 	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
@@ -241,8 +245,10 @@ type Operations interface {
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
 	GetAccountAuthorizationDetails(ctx context.Context, in *GetAccountAuthorizationDetailsInput) (*GetAccountAuthorizationDetailsOutput, error)
+	GetAccountPasswordPolicy(ctx context.Context, in *GetAccountPasswordPolicyInput) (*GetAccountPasswordPolicyOutput, error)
 	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
 	GetGroupPolicy(ctx context.Context, in *GetGroupPolicyInput) (*GetGroupPolicyOutput, error)
+	GetLoginProfile(ctx context.Context, in *GetLoginProfileInput) (*GetLoginProfileOutput, error)
 	GetOpenIDConnectProvider(ctx context.Context, in *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
 	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
@@ -287,8 +293,10 @@ type Operations interface {
 	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
 	UntagUser(ctx context.Context, in *UntagUserInput) (*UntagUserOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
+	UpdateAccountPasswordPolicy(ctx context.Context, in *UpdateAccountPasswordPolicyInput) (*UpdateAccountPasswordPolicyOutput, error)
 	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
 	UpdateGroup(ctx context.Context, in *UpdateGroupInput) (*UpdateGroupOutput, error)
+	UpdateLoginProfile(ctx context.Context, in *UpdateLoginProfileInput) (*UpdateLoginProfileOutput, error)
 	UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in *UpdateOpenIDConnectProviderThumbprintInput) (*UpdateOpenIDConnectProviderThumbprintOutput, error)
 	UpdateRole(ctx context.Context, in *UpdateRoleInput) (*UpdateRoleOutput, error)
 	UpdateRoleDescription(ctx context.Context, in *UpdateRoleDescriptionInput) (*UpdateRoleDescriptionOutput, error)
@@ -303,8 +311,10 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("AttachGroupPolicy", o.AttachGroupPolicy),
 		wire.Op("AttachRolePolicy", o.AttachRolePolicy),
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
+		wire.Op("ChangePassword", o.ChangePassword),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
 		wire.Op("CreateGroup", o.CreateGroup),
+		wire.Op("CreateLoginProfile", o.CreateLoginProfile),
 		wire.Op("CreateOpenIDConnectProvider", o.CreateOpenIDConnectProvider),
 		wire.Op("CreatePolicy", o.CreatePolicy),
 		wire.Op("CreatePolicyVersion", o.CreatePolicyVersion),
@@ -314,8 +324,10 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("CreateVirtualMFADevice", o.CreateVirtualMFADevice),
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
+		wire.Op("DeleteAccountPasswordPolicy", o.DeleteAccountPasswordPolicy),
 		wire.Op("DeleteGroup", o.DeleteGroup),
 		wire.Op("DeleteGroupPolicy", o.DeleteGroupPolicy),
+		wire.Op("DeleteLoginProfile", o.DeleteLoginProfile),
 		wire.Op("DeleteOpenIDConnectProvider", o.DeleteOpenIDConnectProvider),
 		wire.Op("DeletePolicy", o.DeletePolicy),
 		wire.Op("DeletePolicyVersion", o.DeletePolicyVersion),
@@ -333,8 +345,10 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
 		wire.Op("GetAccountAuthorizationDetails", o.GetAccountAuthorizationDetails),
+		wire.Op("GetAccountPasswordPolicy", o.GetAccountPasswordPolicy),
 		wire.Op("GetGroup", o.GetGroup),
 		wire.Op("GetGroupPolicy", o.GetGroupPolicy),
+		wire.Op("GetLoginProfile", o.GetLoginProfile),
 		wire.Op("GetOpenIDConnectProvider", o.GetOpenIDConnectProvider),
 		wire.Op("GetPolicy", o.GetPolicy),
 		wire.Op("GetPolicyVersion", o.GetPolicyVersion),
@@ -379,8 +393,10 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("UntagRole", o.UntagRole),
 		wire.Op("UntagUser", o.UntagUser),
 		wire.Op("UpdateAccessKey", o.UpdateAccessKey),
+		wire.Op("UpdateAccountPasswordPolicy", o.UpdateAccountPasswordPolicy),
 		wire.Op("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy),
 		wire.Op("UpdateGroup", o.UpdateGroup),
+		wire.Op("UpdateLoginProfile", o.UpdateLoginProfile),
 		wire.Op("UpdateOpenIDConnectProviderThumbprint", o.UpdateOpenIDConnectProviderThumbprint),
 		wire.Op("UpdateRole", o.UpdateRole),
 		wire.Op("UpdateRoleDescription", o.UpdateRoleDescription),
@@ -473,6 +489,26 @@ func (x *AttachUserPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "policyArn", x.PolicyArn, ruleArnType)
 }
 
+// ChangePasswordInput is the input of ChangePassword.
+type ChangePasswordInput struct {
+	OldPassword *aws.SensitiveString `json:"OldPassword,omitzero"`
+	NewPassword *aws.SensitiveString `json:"NewPassword,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (ChangePasswordInput) Format(f fmt.State, _ rune) { aws.FormatName(f, "ChangePasswordInput") }
+
+// ChangePasswordOutput is the output of ChangePassword.
+type ChangePasswordOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *ChangePasswordInput) Validate(v *wire.Validation) {
+	v.Required(nil, "oldPassword", x.OldPassword == nil)
+	v.Secret(nil, "oldPassword", x.OldPassword, rulePasswordType)
+	v.Required(nil, "newPassword", x.NewPassword == nil)
+	v.Secret(nil, "newPassword", x.NewPassword, rulePasswordType)
+}
+
 // CreateAccessKeyInput is the input of CreateAccessKey.
 type CreateAccessKeyInput struct {
 	UserName *string `json:"UserName,omitzero"`
@@ -507,6 +543,29 @@ func (x *CreateGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "path", x.Path, rulePathType)
 	v.Required(nil, "groupName", x.GroupName == nil)
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
+}
+
+// CreateLoginProfileInput is the input of CreateLoginProfile.
+type CreateLoginProfileInput struct {
+	UserName              *string              `json:"UserName,omitzero"`
+	Password              *aws.SensitiveString `json:"Password,omitzero"`
+	PasswordResetRequired *bool                `json:"PasswordResetRequired,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (CreateLoginProfileInput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "CreateLoginProfileInput")
+}
+
+// CreateLoginProfileOutput is the output of CreateLoginProfile.
+type CreateLoginProfileOutput struct {
+	LoginProfile *LoginProfile `json:"LoginProfile,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *CreateLoginProfileInput) Validate(v *wire.Validation) {
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
+	v.Secret(nil, "password", x.Password, rulePasswordType)
 }
 
 // CreateOpenIDConnectProviderInput is the input of CreateOpenIDConnectProvider.
@@ -724,6 +783,15 @@ func (x *DeleteAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
 }
 
+// DeleteAccountPasswordPolicyInput is the input of DeleteAccountPasswordPolicy.
+type DeleteAccountPasswordPolicyInput struct{}
+
+// DeleteAccountPasswordPolicyOutput is the output of DeleteAccountPasswordPolicy.
+type DeleteAccountPasswordPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (*DeleteAccountPasswordPolicyInput) Validate(*wire.Validation) {}
+
 // DeleteGroupInput is the input of DeleteGroup.
 type DeleteGroupInput struct {
 	GroupName *string `json:"GroupName,omitzero"`
@@ -753,6 +821,19 @@ func (x *DeleteGroupPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.Required(nil, "policyName", x.PolicyName == nil)
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+}
+
+// DeleteLoginProfileInput is the input of DeleteLoginProfile.
+type DeleteLoginProfileInput struct {
+	UserName *string `json:"UserName,omitzero"`
+}
+
+// DeleteLoginProfileOutput is the output of DeleteLoginProfile.
+type DeleteLoginProfileOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteLoginProfileInput) Validate(v *wire.Validation) {
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
 }
 
 // DeleteOpenIDConnectProviderInput is the input of DeleteOpenIDConnectProvider.
@@ -1040,6 +1121,17 @@ func (x *GetAccountAuthorizationDetailsInput) Validate(v *wire.Validation) {
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 }
 
+// GetAccountPasswordPolicyInput is the input of GetAccountPasswordPolicy.
+type GetAccountPasswordPolicyInput struct{}
+
+// GetAccountPasswordPolicyOutput is the output of GetAccountPasswordPolicy.
+type GetAccountPasswordPolicyOutput struct {
+	PasswordPolicy *PasswordPolicy `json:"PasswordPolicy,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (*GetAccountPasswordPolicyInput) Validate(*wire.Validation) {}
+
 // GetGroupInput is the input of GetGroup.
 type GetGroupInput struct {
 	GroupName *string `json:"GroupName,omitzero"`
@@ -1082,6 +1174,21 @@ func (x *GetGroupPolicyInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.Required(nil, "policyName", x.PolicyName == nil)
 	v.String(nil, "policyName", x.PolicyName, rulePolicyNameType)
+}
+
+// GetLoginProfileInput is the input of GetLoginProfile.
+type GetLoginProfileInput struct {
+	UserName *string `json:"UserName,omitzero"`
+}
+
+// GetLoginProfileOutput is the output of GetLoginProfile.
+type GetLoginProfileOutput struct {
+	LoginProfile *LoginProfile `json:"LoginProfile,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *GetLoginProfileInput) Validate(v *wire.Validation) {
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
 }
 
 // GetOpenIDConnectProviderInput is the input of GetOpenIDConnectProvider.
@@ -2038,6 +2145,29 @@ func (x *UpdateAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "status", x.Status, ruleStatusType)
 }
 
+// UpdateAccountPasswordPolicyInput is the input of UpdateAccountPasswordPolicy.
+type UpdateAccountPasswordPolicyInput struct {
+	MinimumPasswordLength      *int32 `json:"MinimumPasswordLength,omitzero"`
+	RequireSymbols             *bool  `json:"RequireSymbols,omitzero"`
+	RequireNumbers             *bool  `json:"RequireNumbers,omitzero"`
+	RequireUppercaseCharacters *bool  `json:"RequireUppercaseCharacters,omitzero"`
+	RequireLowercaseCharacters *bool  `json:"RequireLowercaseCharacters,omitzero"`
+	AllowUsersToChangePassword *bool  `json:"AllowUsersToChangePassword,omitzero"`
+	MaxPasswordAge             *int32 `json:"MaxPasswordAge,omitzero"`
+	PasswordReusePrevention    *int32 `json:"PasswordReusePrevention,omitzero"`
+	HardExpiry                 *bool  `json:"HardExpiry,omitzero"`
+}
+
+// UpdateAccountPasswordPolicyOutput is the output of UpdateAccountPasswordPolicy.
+type UpdateAccountPasswordPolicyOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateAccountPasswordPolicyInput) Validate(v *wire.Validation) {
+	v.Int32(nil, "minimumPasswordLength", x.MinimumPasswordLength, ruleMinimumPasswordLengthType)
+	v.Int32(nil, "maxPasswordAge", x.MaxPasswordAge, ruleMaxPasswordAgeType)
+	v.Int32(nil, "passwordReusePrevention", x.PasswordReusePrevention, rulePasswordReusePreventionType)
+}
+
 // UpdateAssumeRolePolicyInput is the input of UpdateAssumeRolePolicy.
 type UpdateAssumeRolePolicyInput struct {
 	RoleName       *string `json:"RoleName,omitzero"`
@@ -2071,6 +2201,28 @@ func (x *UpdateGroupInput) Validate(v *wire.Validation) {
 	v.String(nil, "groupName", x.GroupName, ruleGroupNameType)
 	v.String(nil, "newPath", x.NewPath, rulePathType)
 	v.String(nil, "newGroupName", x.NewGroupName, ruleGroupNameType)
+}
+
+// UpdateLoginProfileInput is the input of UpdateLoginProfile.
+type UpdateLoginProfileInput struct {
+	UserName              *string              `json:"UserName,omitzero"`
+	Password              *aws.SensitiveString `json:"Password,omitzero"`
+	PasswordResetRequired *bool                `json:"PasswordResetRequired,omitzero"`
+}
+
+// Format prints the name alone, whatever the verb: see [aws.FormatName].
+func (UpdateLoginProfileInput) Format(f fmt.State, _ rune) {
+	aws.FormatName(f, "UpdateLoginProfileInput")
+}
+
+// UpdateLoginProfileOutput is the output of UpdateLoginProfile.
+type UpdateLoginProfileOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *UpdateLoginProfileInput) Validate(v *wire.Validation) {
+	v.Required(nil, "userName", x.UserName == nil)
+	v.String(nil, "userName", x.UserName, ruleUserNameType)
+	v.Secret(nil, "password", x.Password, rulePasswordType)
 }
 
 // UpdateOpenIDConnectProviderThumbprintInput is the input of UpdateOpenIDConnectProviderThumbprint.
@@ -2245,6 +2397,13 @@ type InstanceProfile struct {
 	Tags                []Tag     `json:"Tags,omitzero"`
 }
 
+// LoginProfile is a structure of the API.
+type LoginProfile struct {
+	UserName              *string   `json:"UserName,omitzero"`
+	CreateDate            *aws.Time `json:"CreateDate,omitzero"`
+	PasswordResetRequired *bool     `json:"PasswordResetRequired,omitzero"`
+}
+
 // MFADevice is a structure of the API.
 type MFADevice struct {
 	UserName     *string   `json:"UserName,omitzero"`
@@ -2276,6 +2435,20 @@ type OpenIDConnectProviderListEntry struct {
 // OrganizationsDecisionDetail is a structure of the API.
 type OrganizationsDecisionDetail struct {
 	AllowedByOrganizations *bool `json:"AllowedByOrganizations,omitzero"`
+}
+
+// PasswordPolicy is a structure of the API.
+type PasswordPolicy struct {
+	MinimumPasswordLength      *int32 `json:"MinimumPasswordLength,omitzero"`
+	RequireSymbols             *bool  `json:"RequireSymbols,omitzero"`
+	RequireNumbers             *bool  `json:"RequireNumbers,omitzero"`
+	RequireUppercaseCharacters *bool  `json:"RequireUppercaseCharacters,omitzero"`
+	RequireLowercaseCharacters *bool  `json:"RequireLowercaseCharacters,omitzero"`
+	AllowUsersToChangePassword *bool  `json:"AllowUsersToChangePassword,omitzero"`
+	ExpirePasswords            *bool  `json:"ExpirePasswords,omitzero"`
+	MaxPasswordAge             *int32 `json:"MaxPasswordAge,omitzero"`
+	PasswordReusePrevention    *int32 `json:"PasswordReusePrevention,omitzero"`
+	HardExpiry                 *bool  `json:"HardExpiry,omitzero"`
 }
 
 // PermissionsBoundaryDecisionDetail is a structure of the API.
@@ -2538,6 +2711,10 @@ var (
 	ruleGroupNameType                = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w+=,.@-]+`, `[\w+=,.@-]+`)}
 	ruleMarkerType                   = &wire.Rule{Min: new(int64(1)), Max: new(int64(320)), Pattern: wire.NewPattern(`[\u0020-\u00FF]+`, `[\x{20}-\x{FF}]+`)}
 	ruleMaxItemsType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(1000))}
+	ruleMaxPasswordAgeType           = &wire.Rule{Min: new(int64(1)), Max: new(int64(1095))}
+	ruleMinimumPasswordLengthType    = &wire.Rule{Min: new(int64(6)), Max: new(int64(128))}
+	rulePasswordReusePreventionType  = &wire.Rule{Min: new(int64(1)), Max: new(int64(24))}
+	rulePasswordType                 = &wire.Rule{Min: new(int64(1)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\u0009\u000A\u000D\u0020-\u00FF]+`, `[\x{9}\x{A}\x{D}\x{20}-\x{FF}]+`)}
 	rulePathPrefixType               = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`\u002F[\u0021-\u007F]*`, `\x{2F}[\x{21}-\x{7F}]*`)}
 	rulePathType                     = &wire.Rule{Min: new(int64(1)), Max: new(int64(512)), Pattern: wire.NewPattern(`(\u002F)|(\u002F[\u0021-\u007E]+\u002F)`, `(\x{2F})|(\x{2F}[\x{21}-\x{7E}]+\x{2F})`)}
 	rulePolicyDescriptionType        = &wire.Rule{Max: new(int64(1000))}
@@ -2590,6 +2767,11 @@ func ErrInvalidInput(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "InvalidInput", Status: 400, Message: fmt.Sprintf(format, args...)}
 }
 
+// ErrInvalidUserType makes error InvalidUserType, HTTP status 400.
+func ErrInvalidUserType(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "InvalidUserType", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
 // ErrLimitExceeded makes error LimitExceeded, HTTP status 409.
 func ErrLimitExceeded(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "LimitExceeded", Status: 409, Message: fmt.Sprintf(format, args...)}
@@ -2608,6 +2790,11 @@ func ErrNoSuchEntity(format string, args ...any) *aws.Error {
 // ErrOpenIdIdpCommunicationError makes error OpenIdIdpCommunicationError, HTTP status 400.
 func ErrOpenIdIdpCommunicationError(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "OpenIdIdpCommunicationError", Status: 400, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrPasswordPolicyViolation makes error PasswordPolicyViolation, HTTP status 400.
+func ErrPasswordPolicyViolation(format string, args ...any) *aws.Error {
+	return &aws.Error{Code: "PasswordPolicyViolation", Status: 400, Message: fmt.Sprintf(format, args...)}
 }
 
 // ErrPolicyEvaluation makes error PolicyEvaluation, HTTP status 500.

@@ -181,7 +181,7 @@ func (s *Service) DeactivateMFADevice(ctx context.Context, in *DeactivateMFADevi
 			return ErrNoSuchEntity("MFA Device invalid for user.")
 		}
 		// The step stays, so that codes already used stay used.
-		m.UserID, m.EnabledAt, m.Failures, m.BlockedUntil = "", time.Time{}, 0, time.Time{}
+		m.UserID, m.EnabledAt, m.tries = "", time.Time{}, tries{}
 		return saveMFADevice(tx, m)
 	})
 }

@@ -9,18 +9,6 @@ import (
 	"github.com/strongroom/strongroom/internal/store"
 )
 
-// Six digits stand up to guesses only if guesses are slow. The first wrong codes
-// cost nothing: people mistype. From the freeTries-th on in a row no code is looked
-// at for a while, which doubles each time up to an hour: at one guess an hour, with
-// three codes being right at a time, finding one takes 38 years on average. A right
-// code ends it. Whoever tries holds the user's access key already, so nobody else
-// can lock a user out.
-const (
-	freeTries = 5
-	firstWait = 30 * time.Second
-	maxWait   = time.Hour
-)
-
 // VerifyMFA takes a code of a user's device: a right one once, and none again that
 // is as old or older. It returns one of auth's ErrMFA… when it does not. userID is
 // the unique id of the user that calls.
@@ -72,7 +60,7 @@ func (d *Directory) ownMFADevice(ctx context.Context, account, userID, serial st
 		return m, err
 	case userID == "" || m.UserID != userID:
 		return m, auth.ErrMFADevice
-	case now.Before(m.BlockedUntil):
+	case m.blocked(now):
 		return m, auth.ErrMFABlocked
 	}
 	return m, nil
@@ -80,17 +68,14 @@ func (d *Directory) ownMFADevice(ctx context.Context, account, userID, serial st
 
 // try compares a code and notes the outcome in m.
 func try(m *mfaDevice, seed []byte, code string, now time.Time) error {
-	if now.Before(m.BlockedUntil) {
+	if m.blocked(now) {
 		return auth.ErrMFABlocked
 	}
 	step, ok := matchStep(seed, code, now, m.LastStep)
 	if ok {
-		m.LastStep, m.Failures, m.BlockedUntil = step, 0, time.Time{}
+		m.LastStep, m.tries = step, tries{}
 		return nil
 	}
-	m.Failures++
-	if over := m.Failures - freeTries; over >= 0 {
-		m.BlockedUntil = now.Add(min(firstWait<<min(over, 10), maxWait))
-	}
+	m.fail(now)
 	return auth.ErrMFACode
 }

@@ -73,12 +73,13 @@ type Service struct {
 	auth      *auth.Service
 	directory *Directory
 	quotas    Quotas
+	hasher    hasher
 }
 
 // New makes the service.
 func New(c Config) *Service {
 	c.Quotas.setDefaults()
-	return &Service{db: c.DB, keys: c.Keys, auth: c.Auth, directory: c.Directory, quotas: c.Quotas}
+	return &Service{db: c.DB, keys: c.Keys, auth: c.Auth, directory: c.Directory, quotas: c.Quotas, hasher: newHasher()}
 }
 
 // callerOr returns the user named, or the caller's own name where the operation

@@ -20,9 +20,7 @@ type mfaDevice struct {
 	CreatedAt, EnabledAt time.Time
 	// LastStep is the latest time step whose code was taken.
 	LastStep int64
-	// Failures are wrong codes in a row; until BlockedUntil none is looked at.
-	Failures     int64
-	BlockedUntil time.Time
+	tries
 }
 
 // resource is the device as audit records list it.
@@ -35,10 +33,10 @@ const mfaColumns = `account, id, serial, user_id, sealed, tags, created_at, enab
 func scanMFADevice(r store.Row) (m mfaDevice, err error) {
 	var tags string
 	var created, enabled, blocked int64
-	if err = r.Scan(&m.Account, &m.ID, &m.Serial, &m.UserID, &m.Sealed, &tags, &created, &enabled, &m.LastStep, &m.Failures, &blocked); err != nil {
+	if err = r.Scan(&m.Account, &m.ID, &m.Serial, &m.UserID, &m.Sealed, &tags, &created, &enabled, &m.LastStep, &m.failures, &blocked); err != nil {
 		return m, err
 	}
-	m.CreatedAt, m.EnabledAt, m.BlockedUntil = aws.Micros(created), microsOrZero(enabled), microsOrZero(blocked)
+	m.CreatedAt, m.EnabledAt, m.blockedUntil = aws.Micros(created), microsOrZero(enabled), microsOrZero(blocked)
 	m.Tags, err = tagsFromText(tags)
 	return m, err
 }
@@ -80,8 +78,8 @@ func saveMFADevice(tx store.Tx, m mfaDevice) error {
 	}
 	_, err = tx.Exec(`INSERT INTO iam_mfa_devices (`+mfaColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (account, serial) DO UPDATE SET user_id = $4, enabled_at = $8, last_step = $9, failures = $10, blocked_until = $11`,
-		m.Account, m.ID, m.Serial, m.UserID, m.Sealed, tags, m.CreatedAt.UnixMicro(), zeroOrMicros(m.EnabledAt), m.LastStep, m.Failures,
-		zeroOrMicros(m.BlockedUntil))
+		m.Account, m.ID, m.Serial, m.UserID, m.Sealed, tags, m.CreatedAt.UnixMicro(), zeroOrMicros(m.EnabledAt), m.LastStep, m.failures,
+		zeroOrMicros(m.blockedUntil))
 	return err
 }
 

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -212,6 +213,11 @@ func (s *Service) DeleteUser(ctx context.Context, in *DeleteUserInput) (*DeleteU
 		}
 		if len(keys) > 0 {
 			return ErrDeleteConflict("Cannot delete entity, must delete access keys first.")
+		}
+		if _, err := getLoginProfile(tx, u.Account, u.ID); err == nil {
+			return ErrDeleteConflict("Cannot delete entity, must delete login profile first.")
+		} else if !errors.Is(err, store.ErrNoRows) {
+			return err
 		}
 		devices, err := mfaDevicesOf(tx, u.Account, u.ID)
 		if err != nil {

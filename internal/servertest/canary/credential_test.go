@@ -46,7 +46,34 @@ func (w *world) credentialScenario() {
 	do("DeactivateMFADevice", m{"UserName": "dora", "SerialNumber": serial})
 	do("DeleteVirtualMFADevice", m{"SerialNumber": serial})
 	do("GetAccessKeyLastUsed", m{"AccessKeyId": w.server.Admin.AccessKeyID})
+	w.loginScenario()
 	do("DeleteUser", m{"UserName": "dora"})
+}
+
+// loginScenario gives dora passwords, and takes them away.
+func (w *world) loginScenario() {
+	do := func(operation string, members m) m { w.Helper(); return w.ok(iamService, operation, members) }
+	no := func(code, operation string, members m) { w.Helper(); w.no(code, iamService, operation, members) }
+	first := w.text(kindLogin + ": CreateLoginProfile")
+	do("CreateLoginProfile", m{"UserName": "dora", "Password": first, "PasswordResetRequired": "true"})
+	no("EntityAlreadyExists", "CreateLoginProfile", m{"UserName": "dora", "Password": w.text(kindRefused + ": second login profile")})
+	no("NoSuchEntity", "CreateLoginProfile", m{"UserName": "nobody-at-all", "Password": w.text(kindRefused + ": login profile of nobody")})
+	no("ValidationError", "CreateLoginProfile", m{"UserName": "dora", "Password": w.long(kindRefused+": password too long", 129)})
+	do("GetLoginProfile", m{"UserName": "dora"})
+	do("UpdateAccountPasswordPolicy", m{"PasswordReusePrevention": "5", "MinimumPasswordLength": "20"})
+	do("GetAccountPasswordPolicy", nil)
+	do("UpdateLoginProfile", m{"UserName": "dora", "Password": w.text(kindLogin + ": UpdateLoginProfile")})
+	no("PasswordPolicyViolation", "UpdateLoginProfile", m{"UserName": "dora", "Password": first})
+	do("DeleteLoginProfile", m{"UserName": "dora"})
+	no("NoSuchEntity", "UpdateLoginProfile", m{"UserName": "dora", "Password": w.text(kindRefused + ": no login profile")})
+	do("DeleteAccountPasswordPolicy", nil)
+
+	// The caller's own.
+	old := w.text(kindLogin + ": admin's")
+	do("CreateLoginProfile", m{"Password": old})
+	no("AccessDenied", "ChangePassword", m{"OldPassword": w.text(kindRefused + ": wrong old password"), "NewPassword": w.text(kindRefused + ": new password")})
+	do("ChangePassword", m{"OldPassword": old, "NewPassword": w.text(kindLogin + ": ChangePassword")})
+	do("DeleteLoginProfile", nil)
 }
 
 // blob decodes a member of an XML answer.

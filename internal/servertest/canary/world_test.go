@@ -88,6 +88,7 @@ const (
 	kindAdmin    = "admin's access-key secret"
 	kindSeed     = "MFA seed"
 	kindIdentity = "ID token"
+	kindLogin    = "user's password"
 )
 
 // revealed says which answers are meant to hold values, and of which kinds.

@@ -30,7 +30,7 @@ func (c *clients) newDevice(id string) {
 	c.must(err)
 	seed, err := base32.StdEncoding.DecodeString(string(out.VirtualMFADevice.Base32StringSeed))
 	c.must(err)
-	seeds.Store(c.dir+id, seed)
+	seeds.Store(c.server.Dir+id, seed)
 }
 
 // newUserAndDevice makes both, not yet for each other.
@@ -48,7 +48,7 @@ func (c *clients) newUserWithDevice(id string) {
 }
 
 func (c *clients) enable(id string) (*iam.EnableMFADeviceOutput, error) {
-	seed, _ := seeds.Load(c.dir + id)
+	seed, _ := seeds.Load(c.server.Dir + id)
 	step := time.Now().Unix() / 30
 	return c.iam.EnableMFADevice(c.ctx, &iam.EnableMFADeviceInput{UserName: &id, SerialNumber: serial(id),
 		AuthenticationCode1: totp(seed.([]byte), step-1), AuthenticationCode2: totp(seed.([]byte), step)})
@@ -153,8 +153,38 @@ func groupChanges() []change {
 	}
 }
 
+func (c *clients) newLogin(id string) {
+	c.Helper()
+	c.newUser(id)
+	_, err := c.iam.CreateLoginProfile(c.ctx, &iam.CreateLoginProfileInput{UserName: &id, Password: aws.String("the first Password 1")})
+	c.must(err)
+}
+
+// loginState says whether a user has a password.
+func (c *clients) loginState(id string) string {
+	c.Helper()
+	out, err := c.iam.GetLoginProfile(c.ctx, &iam.GetLoginProfileInput{UserName: &id})
+	if code(err) == "NoSuchEntity" {
+		return "none"
+	}
+	c.must(err)
+	return describe(out.LoginProfile.PasswordResetRequired)
+}
+
 func credentialChanges() []change {
 	return []change{
+		{"iam:CreateLoginProfile", (*clients).newUser, simple(func(c *clients, id, target string) (*iam.CreateLoginProfileOutput, error) {
+			return c.iam.CreateLoginProfile(c.ctx, &iam.CreateLoginProfileInput{UserName: &id, Password: aws.String("the first Password 1")})
+		}), false},
+		{"iam:UpdateLoginProfile", (*clients).newLogin, simple(func(c *clients, id, target string) (*iam.UpdateLoginProfileOutput, error) {
+			return c.iam.UpdateLoginProfile(c.ctx, &iam.UpdateLoginProfileInput{UserName: &id, Password: aws.String("the second Password 2"), PasswordResetRequired: aws.Bool(true)})
+		}), true},
+		{"iam:DeleteLoginProfile", (*clients).newLogin, simple(func(c *clients, id, target string) (*iam.DeleteLoginProfileOutput, error) {
+			return c.iam.DeleteLoginProfile(c.ctx, &iam.DeleteLoginProfileInput{UserName: &id})
+		}), false},
+		{"iam:ChangePassword", (*clients).newSelf, simple(func(c *clients, id, target string) (*iam.ChangePasswordOutput, error) {
+			return c.as(id).ChangePassword(c.ctx, &iam.ChangePasswordInput{OldPassword: aws.String("the first Password 1"), NewPassword: aws.String("the second Password 2")})
+		}), false},
 		{"iam:CreateVirtualMFADevice", nil, simple(func(c *clients, id, target string) (*iam.CreateVirtualMFADeviceOutput, error) {
 			return c.iam.CreateVirtualMFADevice(c.ctx, &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: &id})
 		}), false},

@@ -32,11 +32,11 @@ type clients struct {
 	secrets, far *secretsmanager.Client // far is the other region's
 	kms          *kms.Client
 	iam          *iam.Client
-	dir          string // of the server's data
+	server       *servertest.Server
 }
 
 func newClients(t *testing.T, s *servertest.Server) *clients {
-	return &clients{t, t.Context(), s.Secrets(), s.SecretsAs(s.Admin, servertest.Other), s.KMS(""), s.IAM(), s.Dir}
+	return &clients{t, t.Context(), s.Secrets(), s.SecretsAs(s.Admin, servertest.Other), s.KMS(""), s.IAM(), s}
 }
 
 // change is an operation that changes something of its own: id names it, and
@@ -69,9 +69,24 @@ func (x change) state(c *clients, id string) string {
 	case "kms":
 		s = c.keyState(id)
 	case "iam":
-		s = "user " + c.userState(id) + " | role " + c.roleState(id) + " | policy " + c.policyState(id) + " | device " + c.deviceState(id) + " | group " + c.groupState(id) + " | provider " + c.providerState(id)
+		s = c.iamState(id)
 	}
 	return strings.ReplaceAll(s, id, "ID")
+}
+
+// iamState describes whatever has id as its name.
+func (c *clients) iamState(id string) string {
+	c.Helper()
+	return describe(map[string]string{
+		"user":     c.userState(id),
+		"role":     c.roleState(id),
+		"policy":   c.policyState(id),
+		"device":   c.deviceState(id),
+		"group":    c.groupState(id),
+		"provider": c.providerState(id),
+		"login":    c.loginState(id),
+		"account":  c.accountState(id),
+	})
 }
 
 // token is the ClientRequestToken of a call about id.
@@ -281,7 +296,12 @@ func simple[Out any](call func(c *clients, id, target string) (Out, error)) func
 }
 
 func changes() []change {
-	return slices.Concat(secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), groupChanges(), credentialChanges(), providerChanges())
+	return slices.Concat(
+		secretChanges(), kmsChanges(), iamChanges(), roleChanges(), policyChanges(), groupChanges(),
+		credentialChanges(),
+		accountChanges(),
+		providerChanges(),
+	)
 }
 
 func secretChanges() []change {

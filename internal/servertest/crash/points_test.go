@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/strongroom/strongroom/internal/audit"
@@ -68,6 +69,9 @@ func prepare(t *testing.T, c *clients, all []change) []*trial {
 		r.aim, r.mark = x.target(c, r.id), r.id
 		if x.service() == "kms" && r.aim != "" {
 			r.mark = r.aim
+		}
+		if strings.Contains(x.name, ":UpdateAccount") || strings.Contains(x.name, ":DeleteAccount") {
+			r.mark = accountOf(r.id)
 		}
 		out = append(out, r)
 	}
