@@ -120,6 +120,8 @@ func (w *world) roleScenario() {
 	do("GetAccountAuthorizationDetails", nil)
 	w.no("InvalidInput", iamService, "CreateServiceLinkedRole", m{"AWSServiceName": "kms.amazonaws.com"})
 	w.no("NoSuchEntity", iamService, "DeleteServiceLinkedRole", role())
+	do("SimulateCustomPolicy", m{"PolicyInputList.member.1": policy, "ActionNames.member.1": "secretsmanager:GetSecretValue"})
+	do("SimulatePrincipalPolicy", m{"PolicySourceArn": "arn:aws:iam::" + servertest.Account + ":user/carol", "ActionNames.member.1": "secretsmanager:GetSecretValue"})
 	do("ListEntitiesForPolicy", m{"PolicyArn": arn})
 	do("TagPolicy", m{"PolicyArn": arn, "Tags.member.1.Key": "team", "Tags.member.1.Value": "a"})
 	do("ListPolicyTags", m{"PolicyArn": arn})
