@@ -159,9 +159,13 @@ type containerHandler struct {
 	tokenFile string
 	host      string // what Host must name
 
-	mu   sync.Mutex // one call at a time takes the role
-	held temporary
+	mu    sync.Mutex // one call at a time takes the role
+	held  temporary
+	tried time.Time // when it was last tried to replace held
 }
+
+// retryAfter is how long a failure is left alone while there are credentials.
+const retryAfter = 10 * time.Second
 
 // forwarded are headers by which proxies tell whom they ask for. Somebody behind a
 // proxy is not on this machine.
@@ -228,9 +232,10 @@ func (h *containerHandler) current(ctx context.Context) (temporary, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.w.now()
-	if h.held.fresh(now) {
+	if h.held.fresh(now) || now.Before(h.held.Expires) && now.Sub(h.tried) < retryAfter {
 		return h.held, nil
 	}
+	h.tried = now
 	// Whoever asked may leave; the next one is glad of the credentials.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()

@@ -12,10 +12,13 @@ import (
 // block is a piece of code in a page: ```sh, ```python, or ```sh denied for commands that must be refused.
 var block = regexp.MustCompile("(?s)```(sh|python)( denied)?\n(.*?)```")
 
+// command is one more program that a page's blocks call.
+type command struct{ name, path string }
+
 // walk runs the shell and Python blocks of a page in their order, as a newcomer would: one fresh server, one home
 // directory, a new shell for each block. It returns all that they printed. Blocks that call make are what the rest of the
 // project runs.
-func walk(t *testing.T, page string) string {
+func walk(t *testing.T, page string, commands ...command) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", page))
 	if err != nil {
@@ -41,6 +44,11 @@ func walk(t *testing.T, page string) string {
 	cli := newestCommandLine(t)
 	if err := os.Symlink(cli.path, filepath.Join(bin, "aws")); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range commands {
+		if err := os.Symlink(c.path, filepath.Join(bin, c.name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	env := append(clientEnv(s, home, bin), "STRONGROOM_DATA="+s.data)
 
