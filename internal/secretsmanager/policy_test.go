@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/strongroom/strongroom/internal/server"
 	"github.com/strongroom/strongroom/internal/servertest"
@@ -153,6 +156,75 @@ func TestPolicyFollowsTheUserNotTheName(t *testing.T) {
 		w.putPolicy(t, "s", text)
 		call(t, w.as(renewed).GetSecretValue, in)
 	})
+}
+
+// TestPolicyFollowsTheRoleNotTheName is the same for roles, and for policies of
+// secrets and of keys.
+func TestPolicyFollowsTheRoleNotTheName(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		app := w.role(t, "app", "")
+		id := *call(t, w.IAM().GetRole, &iam.GetRoleInput{RoleName: new("app")}).Role.RoleId
+		named := func(name string) string { return allowing(`{"AWS":"`+name+`"}`, "secretsmanager:GetSecretValue") }
+		onKey := func(name string) string {
+			return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"},` +
+				`{"Effect":"Allow","Principal":{"AWS":"` + name + `"},"Action":"kms:Decrypt","Resource":"*"}]}`
+		}
+		const arn = "arn:aws:iam::111122223333:role/app"
+		key := w.key(t, "", "")
+		keys := w.keys(w.Admin, "")
+		call(t, keys.PutKeyPolicy, &kms.PutKeyPolicyInput{KeyId: &key, Policy: new(onKey(arn))})
+		call(t, w.c.CreateSecret, &sm.CreateSecretInput{Name: new("s"), SecretString: new("v"), KmsKeyId: &key})
+		w.putPolicy(t, "s", named(arn))
+		shown := func(name string) {
+			t.Helper()
+			sameJSON(t, *w.policy(t, "s"), named(name))
+			sameJSON(t, *call(t, keys.GetKeyPolicy, &kms.GetKeyPolicyInput{KeyId: &key}).Policy, onKey(name))
+		}
+		in := &sm.GetSecretValueInput{SecretId: new("s")}
+		call(t, app.GetSecretValue, in)
+		shown(arn)
+
+		w.deleteRole(t, "app")
+		shown(id)
+		renewed := w.role(t, "app", "")
+		const session = "arn:aws:sts::111122223333:assumed-role/app/session"
+		fails(t, renewed.GetSecretValue, in, denied, notAllowed(session, "GetSecretValue", "s", noIdentity))
+		fails(t, app.GetSecretValue, in, "UnrecognizedClientException", "The security token included in the request is invalid.")
+		// The session alone can be named as well.
+		w.putPolicy(t, "s", named(session))
+		fails(t, renewed.GetSecretValue, in, denied, msgKMS)
+		call(t, keys.PutKeyPolicy, &kms.PutKeyPolicyInput{KeyId: &key, Policy: new(onKey(session))})
+		call(t, renewed.GetSecretValue, in)
+		shown(session)
+	})
+}
+
+// role makes a role with a policy ("" = none) and returns a client of a session of
+// it, of an hour.
+func (w *world) role(t testing.TB, name, policy string) *sm.Client {
+	t.Helper()
+	admin := w.AWS(w.Admin, "")
+	trust := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}`
+	roles := iam.NewFromConfig(admin, func(o *iam.Options) { o.HTTPSignerV4 = w.signer() })
+	made := call(t, roles.CreateRole, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+	if policy != "" {
+		call(t, roles.PutRolePolicy, &iam.PutRolePolicyInput{RoleName: &name, PolicyName: new("test"), PolicyDocument: &policy})
+	}
+	taker := sts.NewFromConfig(admin, func(o *sts.Options) { o.HTTPSignerV4 = w.signer() })
+	c := call(t, taker.AssumeRole, &sts.AssumeRoleInput{RoleArn: made.Role.Arn, RoleSessionName: new("session")}).Credentials
+	as := w.AWS(server.Credentials{}, "")
+	as.Credentials = credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken)
+	return sm.NewFromConfig(as, func(o *sm.Options) { o.HTTPSignerV4 = w.signer() })
+}
+
+// deleteRole deletes a role that role made.
+func (w *world) deleteRole(t testing.TB, name string) {
+	t.Helper()
+	roles := iam.NewFromConfig(w.AWS(w.Admin, ""), func(o *iam.Options) { o.HTTPSignerV4 = w.signer() })
+	for _, policy := range call(t, roles.ListRolePolicies, &iam.ListRolePoliciesInput{RoleName: &name}).PolicyNames {
+		call(t, roles.DeleteRolePolicy, &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: &policy})
+	}
+	call(t, roles.DeleteRole, &iam.DeleteRoleInput{RoleName: &name})
 }
 
 func (w *world) deleteUser(t testing.TB, c server.Credentials) {

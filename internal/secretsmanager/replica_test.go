@@ -353,3 +353,32 @@ func TestReplicationRights(t *testing.T) {
 		}
 	})
 }
+
+// TestReplicationRightsOfARole: what the session of a role asked for rests on the
+// role, and outlives the session.
+func TestReplicationRightsOfARole(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		key := w.key(t, "", "")
+		call(t, w.c.CreateSecret, &sm.CreateSecretInput{Name: new("s"), SecretString: new("v1"), ClientRequestToken: new(tokenA), KmsKeyId: &key})
+		app := w.role(t, "app", servertest.Allow("*", "secretsmanager:*", "kms:*"))
+		call(t, app.ReplicateSecretToRegions, &sm.ReplicateSecretToRegionsInput{SecretId: new("s"), AddReplicaRegions: to("eu-west-1")})
+		w.jobs()
+		if got := w.status(t, "s"); got != "InSync: "+msgSync {
+			t.Errorf("asked for by a session: %q", got)
+		}
+		w.move(2 * time.Hour)
+		fails(t, app.GetSecretValue, &sm.GetSecretValueInput{SecretId: new("s")}, "ExpiredTokenException", "The security token included in the request is expired")
+		w.put(t, "s", tokenB, "v2")
+		w.jobs()
+		if got := call(t, w.there.GetSecretValue, &sm.GetSecretValueInput{SecretId: new("s")}); *got.SecretString != "v2" {
+			t.Errorf("replica reads %s when the session has ended", *got.SecretString)
+		}
+		w.deleteRole(t, "app")
+		w.role(t, "app", servertest.Allow("*", "secretsmanager:*", "kms:*"))
+		w.put(t, "s", tokenC, "v3")
+		w.jobs()
+		if got := w.status(t, "s"); got != "Failed: Replication failed: "+msgKMS {
+			t.Errorf("after the role was deleted and made anew: %q", got)
+		}
+	})
+}
