@@ -109,37 +109,49 @@ func (c *client) answer() (status int, err error) {
 	return status, err
 }
 
-// measure runs the rounds of one row and keeps the median one.
-func measure(t *target, operation string, connections int, length time.Duration, rounds int, request func(worker, i int) (string, string)) (result, error) {
-	clients := make([]*client, connections)
-	for i := range clients {
-		c, err := t.dial()
-		if err != nil {
-			return result{}, err
+// measure runs the rounds of one operation for each of the targets, and keeps the
+// median one of each. The targets take turns, so that what else the machine does
+// meets them alike and their ratios hold.
+func measure(targets []*target, operation string, connections int, length time.Duration, rounds int, request func(worker, i int) (string, string)) ([]result, error) {
+	clients := make([][]*client, len(targets))
+	for i, t := range targets {
+		for range connections {
+			c, err := t.dial()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", t.name, err)
+			}
+			defer c.conn.Close()
+			clients[i] = append(clients[i], c)
 		}
-		defer c.conn.Close()
-		clients[i] = c
+		if _, err := round(clients[i], length/4, request); err != nil { // warm-up
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
 	}
-	if _, err := round(clients, length/4, request); err != nil { // warm-up
-		return result{}, err
-	}
-	var all []result
-	var rates []float64
+	all := make([][]result, len(targets))
 	for range rounds {
-		before := t.cpu()
-		r, err := round(clients, length, request)
-		if err != nil {
-			return r, err
+		for i, t := range targets {
+			before := t.cpu()
+			r, err := round(clients[i], length, request)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", t.name, err)
+			}
+			r.CPU = (t.cpu() - before).Seconds() * 1e6 / (r.PerSecond * length.Seconds())
+			r.Server, r.Operation, r.Connections = t.name, operation, connections
+			all[i] = append(all[i], r)
 		}
-		r.CPU = (t.cpu() - before).Seconds() * 1e6 / (r.PerSecond * length.Seconds())
-		r.Server, r.Operation, r.Connections = t.name, operation, connections
-		all = append(all, r)
-		rates = append(rates, r.PerSecond)
 	}
-	slices.SortFunc(all, func(a, b result) int { return int(a.PerSecond - b.PerSecond) })
-	median := all[len(all)/2]
-	median.Rounds = rates
-	return median, nil
+	var medians []result
+	for _, rounds := range all {
+		var rates []float64
+		for _, r := range rounds {
+			rates = append(rates, r.PerSecond)
+		}
+		slices.SortFunc(rounds, func(a, b result) int { return int(a.PerSecond - b.PerSecond) })
+		median := rounds[len(rounds)/2]
+		median.Rounds = rates
+		medians = append(medians, median)
+	}
+	return medians, nil
 }
 
 // round lets all connections ask as fast as they are answered.
