@@ -166,15 +166,18 @@ func (s *Service) holder(ctx context.Context, call *wire.Call) (*Identity, error
 	return id, err
 }
 
-// Current refuses a caller whose key was withdrawn since the signature was
-// verified, and what the policy of a private endpoint does not let through.
-// Operations that need no permission call it.
-func (s *Service) Current(ctx context.Context) error {
+// Current returns the identity of the call in ctx as it is now. It refuses a caller
+// whose key was withdrawn since the signature was verified, and what the policy of a
+// private endpoint does not let through. Operations that need no permission call it.
+func (s *Service) Current(ctx context.Context) (*Identity, error) {
 	id, err := s.holder(ctx, wire.CallFrom(ctx))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.permitted(ctx, id)
+	if err := s.permitted(ctx, id); err != nil {
+		return nil, err
+	}
+	return id, nil
 }
 
 // denied is the access-denied error of a service's protocol (spec

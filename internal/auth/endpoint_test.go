@@ -143,7 +143,7 @@ func TestEndpointPolicy(t *testing.T) {
 			// A call that needs no permission asks the endpoint alone.
 			w = call("sts", id.Principal)
 			w.Operation, w.Endpoint = "GetCallerIdentity", endpointOf(t, c.endpoint)
-			err = s.Current(wire.NewContext(t.Context(), w))
+			_, err = s.Current(wire.NewContext(t.Context(), w))
 			if refused := c.name == "other action" || c.name == "other principal"; (err != nil) != refused {
 				t.Errorf("GetCallerIdentity: %v", err)
 			}

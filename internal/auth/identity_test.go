@@ -51,7 +51,7 @@ func TestKeyWithdrawnBeforeTheDecision(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.n++
-		for what, err := range map[string]error{"Authorize": s.Authorize(ctx, q), "Current": s.Current(ctx), "Would": second(s.Would(ctx, q))} {
+		for what, err := range map[string]error{"Authorize": s.Authorize(ctx, q), "Current": second(s.Current(ctx)), "Would": second(s.Would(ctx, q))} {
 			e, ok := errors.AsType[*aws.Error](err)
 			if !ok || e.Code != code || !e.Framework || e.Message != "The security token included in the request is invalid." {
 				t.Errorf("%s of %s: %v", what, name, err)
@@ -115,7 +115,7 @@ func TestEntities(t *testing.T) {
 	// The same id in another account is somebody else.
 	stranger := keyless
 	stranger.Account = "444455556666"
-	err := s.Current(wire.NewContext(t.Context(), call("kms", &stranger)))
+	_, err := s.Current(wire.NewContext(t.Context(), call("kms", &stranger)))
 	if e, ok := errors.AsType[*aws.Error](err); !ok || e.Code != "UnrecognizedClientException" {
 		t.Errorf("an id was found in another account: %v", err)
 	}
@@ -167,10 +167,10 @@ func TestLoadAcrossAChange(t *testing.T) {
 	s := auth.New(auth.Config{Directory: d, Generations: d, Regions: []string{"us-east-1"}, Now: time.Now})
 	ctx := wire.NewContext(t.Context(), call("kms", id.Principal))
 	d.wait = func() { d.wait = func() {}; d.withdraw(id.Principal.AccessKeyID) }
-	if err := s.Current(ctx); err != nil {
+	if _, err := s.Current(ctx); err != nil {
 		t.Fatalf("the load was under way before the change: %v", err)
 	}
-	if err := s.Current(ctx); err == nil {
+	if _, err := s.Current(ctx); err == nil {
 		t.Error("what was loaded before the change answers behind it")
 	}
 }
@@ -181,18 +181,18 @@ func TestGuessesAreNotRemembered(t *testing.T) {
 	id := user(t, "bob", allowAll)
 	d := &directory{identities: map[string]*auth.Identity{id.Principal.AccessKeyID: id}}
 	s := service(d, &generation{1}, time.Now)
-	if err := s.Current(wire.NewContext(t.Context(), call("kms", id.Principal))); err != nil {
+	if _, err := s.Current(wire.NewContext(t.Context(), call("kms", id.Principal))); err != nil {
 		t.Fatal(err)
 	}
 	for range 1000 {
 		p := *id.Principal
 		p.AccessKeyID, _ = aws.NewAccessKeyID(aws.LongTermKeyPrefix, account)
-		if err := s.Current(wire.NewContext(t.Context(), call("kms", &p))); err == nil {
+		if _, err := s.Current(wire.NewContext(t.Context(), call("kms", &p))); err == nil {
 			t.Fatal("a guess was right")
 		}
 	}
 	before := d.loads
-	if err := s.Current(wire.NewContext(t.Context(), call("kms", id.Principal))); err != nil || d.loads != before {
+	if _, err := s.Current(wire.NewContext(t.Context(), call("kms", id.Principal))); err != nil || d.loads != before {
 		t.Errorf("%v, %d more loads", err, d.loads-before)
 	}
 }

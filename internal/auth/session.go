@@ -98,7 +98,8 @@ func mergeTags(entity, session []aws.Tag) []aws.Tag {
 }
 
 // Caller returns the identity of the call in ctx as it is now, or refuses a caller
-// whose key was withdrawn since the signature was verified.
+// whose key was withdrawn since the signature was verified. It asks no policy: an
+// operation that asks for no permission calls Current instead.
 func (s *Service) Caller(ctx context.Context) (*Identity, error) {
 	return s.holder(ctx, wire.CallFrom(ctx))
 }

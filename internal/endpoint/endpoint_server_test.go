@@ -138,6 +138,11 @@ func TestPolicyOfTheEndpoint(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "StatusCode: 403") || !strings.Contains(err.Error(), "AccessDenied: "+who+"sts:GetCallerIdentity on resource: * because no VPC endpoint policy allows the sts:GetCallerIdentity action") {
 		t.Errorf("caller identity: %v", err)
 	}
+	// Nor can credentials be fetched through it that work elsewhere.
+	_, err = sts.NewFromConfig(cfg).GetSessionToken(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "AccessDenied: "+who+"sts:GetSessionToken on resource: * because no VPC endpoint policy allows the sts:GetSessionToken action") {
+		t.Errorf("session token: %v", err)
+	}
 	// A service that the endpoint does not lead to, before anybody is asked who he is.
 	_, err = s.IAM().ListUsers(t.Context(), nil)
 	if err != nil {

@@ -52,9 +52,9 @@ type Service struct{ Config }
 func New(c Config) *Service { return &Service{c} }
 
 // GetCallerIdentity needs no permission and cannot be denied (spec iam-sts.md
-// 4), but the caller's key must still be good.
+// 4), but the caller's key must still be good, and a private endpoint let it through.
 func (s *Service) GetCallerIdentity(ctx context.Context, _ *GetCallerIdentityInput) (*GetCallerIdentityOutput, error) {
-	id, err := s.Auth.Caller(ctx)
+	id, err := s.Auth.Current(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (s *Service) GetSessionToken(ctx context.Context, in *GetSessionTokenInput)
 		return nil, refuse(ctx, "sts:GetSessionToken", "*", "Cannot call GetSessionToken with session credentials")
 	}
 	// Asked first: the mark against which the session is held comes with it.
-	id, err := s.Auth.Caller(ctx)
+	id, err := s.Auth.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
