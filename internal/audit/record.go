@@ -33,7 +33,7 @@ var (
 		request: 32 << 10, response: 6 << 10, extra: 4 << 10, resources: 4 << 10, decisions: 4 << 10,
 	}
 	shortLimits = limits{
-		name: 128, arn: 512, agent: 256, message: 1024,
+		name: 128, arn: 512, agent: 256, message: 896,
 		request: 64, response: 64, extra: 64, resources: 700, decisions: 700,
 	}
 )
@@ -240,32 +240,51 @@ func identityType(t aws.PrincipalType) string {
 }
 
 // session appends sessionContext: who gave the session, when, and whether with
-// a second factor.
+// a second factor; which provider vouched for its holder, and who that was before
+// roles were taken.
 func (r *renderer) session(b []byte, p *aws.Principal) []byte {
 	b = append(b, `,"sessionContext":{`...)
-	issuer, kind := p.RoleARN, "Role"
-	if p.UserARN != "" {
-		issuer, kind = p.UserARN, "IAMUser"
-	}
-	if issuer != "" {
+	if issuer, kind := sessionIssuer(p); issuer != "" {
 		b = append(b, `"sessionIssuer":{"type":"`...)
 		b = append(b, kind...)
 		b = append(b, '"')
-		if kind == "Role" {
-			id, _, _ := strings.Cut(p.UserID, ":")
-			b = appendMember(b, "principalId", id, r.name)
+		if p.EntityID != "" {
+			b = appendMember(b, "principalId", p.EntityID, r.name)
 		}
 		b = appendMember(b, "arn", issuer, r.arn)
 		a, _ := aws.ParseARN(issuer)
 		b = appendMember(b, "accountId", a.Account, r.name)
-		b = appendMember(b, "userName", a.Resource[strings.LastIndexByte(a.Resource, '/')+1:], r.name)
+		if kind != string(aws.PrincipalRoot) {
+			b = appendMember(b, "userName", a.Resource[strings.LastIndexByte(a.Resource, '/')+1:], r.name)
+		}
 		b = append(b, `},`...)
+	}
+	if p.Session.Provider != "" {
+		b = append(b, `"webIdFederationData":{"federatedProvider":`...)
+		b = appendText(b, p.Session.Provider, r.name)
+		b = append(b, `,"attributes":{}},`...)
 	}
 	b = append(b, `"attributes":{"creationDate":`...)
 	b = appendTime(b, p.Session.Issued)
 	b = append(b, `,"mfaAuthenticated":"`...)
 	b = strconv.AppendBool(b, p.Session.MFA)
-	return append(b, `"}}`...)
+	b = append(b, `"}`...)
+	if p.Session.SourceIdentity != "" {
+		b = appendMember(b, "sourceIdentity", p.Session.SourceIdentity, r.name)
+	}
+	return append(b, '}')
+}
+
+// sessionIssuer is the role or user whose session it is, where it is another one
+// than the caller.
+func sessionIssuer(p *aws.Principal) (arn, kind string) {
+	switch {
+	case p.UserARN == "":
+		return p.RoleARN, "Role"
+	case p.UserARN == aws.RootARN(p.Account):
+		return p.UserARN, string(aws.PrincipalRoot)
+	}
+	return p.UserARN, "IAMUser"
 }
 
 // accessDenied is how CloudTrail spells every service's refusal (spec
@@ -403,7 +422,8 @@ func (r *renderer) decision(b []byte, d *wire.Decision) []byte {
 	b = append(b, `,"decision":"`...)
 	b = append(b, p.Outcome.String()...)
 	b = append(b, '"')
-	foreign := r.copied != (p.Layer == policy.LayerResource) && r.shared != ""
+	owners := p.Layer == policy.LayerResource || p.Layer == policy.LayerTrust
+	foreign := r.copied != owners && r.shared != ""
 	if foreign {
 		return append(b, '}')
 	}

@@ -38,14 +38,33 @@ func TestRecords(t *testing.T) {
 		{"assumed_role", func(c *wire.Call) {
 			c.Principal = &aws.Principal{
 				Type: aws.PrincipalAssumedRole, Account: testAccount, ARN: "arn:aws:sts::111122223333:assumed-role/app/session",
-				UserID: "AROAEXAMPLE:session", RoleARN: "arn:aws:iam::111122223333:role/service/app", AccessKeyID: "ASIAEXAMPLE",
+				UserID: "AROAEXAMPLE:session", EntityID: "AROAEXAMPLE", RoleARN: "arn:aws:iam::111122223333:role/service/app", AccessKeyID: "ASIAEXAMPLE",
 				Session: &aws.Session{Issued: issued},
+			}
+		}},
+		{"web_identity", func(c *wire.Call) {
+			c.Principal = &aws.Principal{
+				Type: aws.PrincipalWebIdentity, Provider: "arn:aws:iam::111122223333:oidc-provider/id.example", UserName: "system:serviceaccount:shop:cart",
+				UserID: "arn:aws:iam::111122223333:oidc-provider/id.example:sts.amazonaws.com:system:serviceaccount:shop:cart",
+			}
+		}},
+		{"web_identity_session", func(c *wire.Call) {
+			c.Principal = &aws.Principal{
+				Type: aws.PrincipalAssumedRole, Account: testAccount, ARN: "arn:aws:sts::111122223333:assumed-role/app/pod",
+				UserID: "AROAEXAMPLE:pod", EntityID: "AROAEXAMPLE", RoleARN: "arn:aws:iam::111122223333:role/app", AccessKeyID: "ASIAEXAMPLE",
+				Session: &aws.Session{Issued: issued, Provider: "arn:aws:iam::111122223333:oidc-provider/id.example", SourceIdentity: "alice"},
+			}
+		}},
+		{"federated_by_root", func(c *wire.Call) {
+			c.Principal = &aws.Principal{
+				Type: aws.PrincipalFederatedUser, Account: testAccount, ARN: "arn:aws:sts::111122223333:federated-user/bob",
+				UserID: "111122223333:bob", UserARN: aws.RootARN(testAccount), AccessKeyID: "ASIAEXAMPLE", Session: &aws.Session{Issued: issued},
 			}
 		}},
 		{"federated_user", func(c *wire.Call) {
 			c.Principal = &aws.Principal{
 				Type: aws.PrincipalFederatedUser, Account: testAccount, ARN: "arn:aws:sts::111122223333:federated-user/bob",
-				UserID: "111122223333:bob", UserARN: "arn:aws:iam::111122223333:user/alice", AccessKeyID: "ASIAEXAMPLE",
+				UserID: "111122223333:bob", EntityID: "AIDAEXAMPLE", UserARN: "arn:aws:iam::111122223333:user/alice", AccessKeyID: "ASIAEXAMPLE",
 				Session: &aws.Session{Issued: issued},
 			}
 		}},
@@ -149,7 +168,7 @@ func worstCall() *wire.Call {
 	c.TLS = wire.TLS{Version: long, Cipher: long, Host: long}
 	c.Principal = &aws.Principal{
 		Type: aws.PrincipalAssumedRole, Account: long, ARN: long, UserID: long, UserName: long, AccessKeyID: long,
-		RoleARN: "arn:aws:iam:" + long + ":" + long + ":role/" + long, Session: &aws.Session{},
+		EntityID: long, RoleARN: "arn:aws:iam:" + long + ":" + long + ":role/" + long, Session: &aws.Session{Provider: long, SourceIdentity: long},
 	}
 	c.Err = &aws.Error{Code: long, Message: long}
 	c.Input = &getInput{SecretId: new(long)}

@@ -1,0 +1,178 @@
+package auth_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"github.com/strongroom/strongroom/internal/server"
+	"github.com/strongroom/strongroom/internal/servertest"
+)
+
+const recordTime = `~[A-Z][a-z]{2} \d{1,2}, 20\d\d \d{1,2}:\d\d:\d\d [AP]M`
+
+// roleSession is how records name a session of a role.
+func roleSession(c *types.Credentials, role, session string, more obj) obj {
+	context := obj{
+		"sessionIssuer": obj{"type": "Role", "principalId": `~AROA[A-Z0-9]{17}`, "arn": "arn:aws:iam::111122223333:role/" + role, "accountId": servertest.Account, "userName": role},
+		"attributes":    obj{"creationDate": instant, "mfaAuthenticated": "false"},
+	}
+	for k, v := range more {
+		context[k] = v
+	}
+	return obj{"type": "AssumedRole", "principalId": `~AROA[A-Z0-9]{17}:` + session, "arn": "arn:aws:sts::111122223333:assumed-role/" + role + "/" + session,
+		"accountId": servertest.Account, "accessKeyId": *c.AccessKeyId, "sessionContext": context}
+}
+
+// Who took which role, and what was done with it, can be followed from record to
+// record; nothing that would open anything is in them.
+func TestRecordsOfSessions(t *testing.T) {
+	issuer := servertest.NewIssuer(t)
+	s := servertest.Start(t, issuer.Trusted())
+	bob := s.User(t, "bob", servertest.Allow("*", "sts:*"))
+	role := s.Role(t, s.Admin, "app", servertest.Trust(servertest.Account, "sts:AssumeRole", "sts:SetSourceIdentity"), servertest.Allow("*", "*"))
+	taken, err := s.STS(bob).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("job"), SourceIdentity: aws.String("alice"),
+		ExternalId: aws.String("ext"), SerialNumber: nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := obj{"assumedRoleId": `~AROA[A-Z0-9]{17}:job`, "arn": "arn:aws:sts::111122223333:assumed-role/app/job"}
+	got := last(called(t, s, "AssumeRole"))
+	holds(t, "AssumeRole.userIdentity", got["userIdentity"], iamUser(bob))
+	holds(t, "AssumeRole.requestParameters", got["requestParameters"], obj{"roleArn": role, "roleSessionName": "job", "externalId": "ext", "sourceIdentity": "alice"})
+	holds(t, "AssumeRole.responseElements", got["responseElements"], obj{
+		"credentials":     obj{"accessKeyId": *taken.Credentials.AccessKeyId, "expiration": recordTime},
+		"assumedRoleUser": user, "sourceIdentity": "alice"})
+	holds(t, "AssumeRole.resources", got["resources"], []any{obj{"accountId": servertest.Account, "type": "AWS::IAM::Role", "ARN": role}})
+	holds(t, "AssumeRole.eventSource", got["eventSource"], "sts.amazonaws.com")
+	holds(t, "AssumeRole.readOnly", got["readOnly"], true)
+
+	key := servertest.Session(taken.Credentials)
+	if _, err := s.SecretsAs(key, "").ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{}); err != nil {
+		t.Fatal(err)
+	}
+	got = last(called(t, s, "ListSecrets"))
+	holds(t, "ListSecrets.userIdentity", got["userIdentity"], roleSession(taken.Credentials, "app", "job", obj{"sourceIdentity": "alice"}))
+
+	// A refusal names what was asked for and no resource: that would tell whether
+	// there is such a role.
+	for _, missing := range []string{"arn:aws:iam::444455556666:role/app", "arn:aws:iam::" + servertest.Account + ":role/missing"} {
+		if _, err := s.STS(bob).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: &missing, RoleSessionName: aws.String("job")}); err == nil {
+			t.Fatal("took a role that is not there")
+		}
+		got = last(called(t, s, "AssumeRole"))
+		if got["errorCode"] != "AccessDenied" || got["resources"] != nil || got["responseElements"] != nil {
+			t.Errorf("%v %v %v", got["errorCode"], got["resources"], got["responseElements"])
+		}
+	}
+
+	// The caller that a provider vouches for.
+	made, err := s.IAM().CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: &issuer.URL, ClientIDList: []string{"sts.amazonaws.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := *made.OpenIDConnectProviderArn
+	pods := s.Role(t, s.Admin, "pods", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"`+provider+`"},"Action":"sts:AssumeRoleWithWebIdentity"}]}`, servertest.Allow("*", "*"))
+	token := issuer.Token(t, time.Now(), nil)
+	pod, err := s.STS(server.Credentials{AccessKeyID: "x", SecretAccessKey: "x"}).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: &pods, RoleSessionName: aws.String("pod-0"), WebIdentityToken: &token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cart = "system:serviceaccount:shop:cart"
+	got = last(called(t, s, "AssumeRoleWithWebIdentity"))
+	holds(t, "AssumeRoleWithWebIdentity.userIdentity", got["userIdentity"], obj{
+		"type": "WebIdentityUser", "principalId": provider + ":sts.amazonaws.com:" + cart, "userName": cart, "identityProvider": provider})
+	holds(t, "AssumeRoleWithWebIdentity.requestParameters", got["requestParameters"], obj{"roleArn": pods, "roleSessionName": "pod-0"})
+	holds(t, "AssumeRoleWithWebIdentity.responseElements", got["responseElements"], obj{
+		"credentials":                 obj{"accessKeyId": *pod.Credentials.AccessKeyId, "expiration": recordTime},
+		"assumedRoleUser":             obj{"assumedRoleId": `~AROA[A-Z0-9]{17}:pod-0`, "arn": "arn:aws:sts::111122223333:assumed-role/pods/pod-0"},
+		"subjectFromWebIdentityToken": cart, "provider": provider, "audience": "sts.amazonaws.com"})
+	holds(t, "AssumeRoleWithWebIdentity.recipientAccountId", got["recipientAccountId"], servertest.Account)
+	holds(t, "AssumeRoleWithWebIdentity.awsRegion", got["awsRegion"], servertest.Region)
+	if _, err := s.SecretsAs(servertest.Session(pod.Credentials), "").ListSecrets(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	got = last(called(t, s, "ListSecrets"))
+	holds(t, "ListSecrets.userIdentity", got["userIdentity"], roleSession(pod.Credentials, "pods", "pod-0", obj{
+		"webIdFederationData": obj{"federatedProvider": provider, "attributes": obj{}}}))
+
+	// A token that proves nothing makes no record of its own.
+	before := len(called(t, s, "AssumeRoleWithWebIdentity"))
+	late := issuer.Token(t, time.Now(), map[string]any{"exp": 1})
+	for range 20 {
+		if _, err := s.STS(bob).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{RoleArn: &pods, RoleSessionName: aws.String("pod-0"), WebIdentityToken: &late}); err == nil {
+			t.Fatal("an expired token was taken")
+		}
+	}
+	if n := len(called(t, s, "AssumeRoleWithWebIdentity")); n != before {
+		t.Errorf("%d records of tokens that prove nothing", n-before)
+	}
+
+	all, err := json.Marshal(records(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, secret := range map[string]string{"session token": key.SessionToken[24:], "secret key": key.SecretAccessKey, "pod's token": *pod.Credentials.SessionToken,
+		"ID token": strings.Split(token, ".")[2], "expired ID token": strings.Split(late, ".")[2]} {
+		if strings.Contains(string(all), secret) {
+			t.Errorf("a record holds the %s", name)
+		}
+	}
+}
+
+// A role taken from another account is on record in both, and neither learns the
+// other's policies.
+func TestRecordsOfRolesAcrossAccounts(t *testing.T) {
+	s := servertest.Start(t)
+	other := s.Account(t, "444455556666")
+	role := s.Role(t, s.Admin, "shared", servertest.Trust("444455556666", "sts:AssumeRole"), "")
+	s.AssumeRole(t, other, role)
+	of := called(t, s, "AssumeRole")
+	if len(of) != 2 {
+		t.Fatalf("%d records", len(of))
+	}
+	slices.SortFunc(of, func(a, b record) int {
+		return strings.Compare(b["recipientAccountId"].(string), a["recipientAccountId"].(string))
+	})
+	callers, owners := of[0], of[1]
+	if callers["sharedEventID"] == nil || callers["sharedEventID"] != owners["sharedEventID"] || owners["recipientAccountId"] != servertest.Account {
+		t.Errorf("shared %v and %v, for %v", callers["sharedEventID"], owners["sharedEventID"], owners["recipientAccountId"])
+	}
+	holds(t, "owner's userIdentity", owners["userIdentity"], obj{"type": "AWSAccount", "principalId": `~AIDA[A-Z0-9]{17}`, "accountId": "444455556666"})
+	if text, _ := json.Marshal(callers); strings.Contains(string(text), "trust-policy") {
+		t.Errorf("the caller is told %s", text)
+	}
+	if text, _ := json.Marshal(owners); strings.Contains(string(text), "user/admin") || strings.Contains(string(text), "AdministratorAccess") || !strings.Contains(string(text), "trust-policy") {
+		t.Errorf("the owner is told %s", text)
+	}
+}
+
+// What the operator does to sessions is on record in the account that it is about.
+func TestRecordsOfRevocation(t *testing.T) {
+	s := servertest.Start(t)
+	role := s.Role(t, s.Admin, "app", servertest.Trust(servertest.Account, "sts:AssumeRole"), "")
+	if _, err := s.Server().RevokeSessions(t.Context(), servertest.Account, "role", "app"); err != nil {
+		t.Fatal(err)
+	}
+	got := last(called(t, s, "RevokeSessions"))
+	holds(t, "RevokeSessions.userIdentity", got["userIdentity"], obj{"accountId": servertest.Account, "invokedBy": "iam.amazonaws.com"})
+	holds(t, "RevokeSessions.resources", got["resources"], []any{obj{"accountId": servertest.Account, "type": "AWS::IAM::Role", "ARN": role}})
+	if got["eventType"] != "AwsServiceEvent" || got["readOnly"] != false || got["errorMessage"] != nil {
+		t.Errorf("%v", got)
+	}
+	if _, err := s.Server().RevokeSessions(t.Context(), servertest.Account, "role", "missing"); err == nil {
+		t.Error("revoked the sessions of nobody")
+	}
+	if got = last(called(t, s, "RevokeSessions")); got["errorMessage"] != "The role with name missing cannot be found." {
+		t.Errorf("%v", got["errorMessage"])
+	}
+}
