@@ -160,38 +160,30 @@ type entity struct {
 // boundPolicy is a policy's text with the names it has in a decision.
 type boundPolicy struct{ id, version, document string }
 
-// loadEntity reads a user or role by its unique id.
+// loadEntity reads a user or role by its unique id, in a number of statements that
+// does not grow with its groups and policies: each change of the account makes
+// every identity in use be read anew.
 func loadEntity(tx store.Tx, account, id string) (e entity, err error) {
 	boundary := ""
+	var groups []group
 	if strings.HasPrefix(id, roleIDPrefix) {
 		r, err := getRoleByID(tx, account, id)
 		if err != nil {
 			return e, err
 		}
 		e.role, boundary = &r, r.Boundary
-		if e.policies, err = entityPolicies(tx, account, id, r.Name); err != nil {
-			return e, err
-		}
 	} else {
 		u, err := getUserByID(tx, account, id)
 		if err != nil {
 			return e, err
 		}
 		e.user, boundary = &u, u.Boundary
-		if e.policies, err = entityPolicies(tx, account, id, u.Name); err != nil {
+		if groups, err = groupsOf(tx, account, id); err != nil {
 			return e, err
 		}
-		groups, err := groupsOf(tx, account, id)
-		if err != nil {
-			return e, err
-		}
-		for i := range groups {
-			more, err := entityPolicies(tx, account, groups[i].ID, "group/"+groups[i].Name)
-			if err != nil {
-				return e, err
-			}
-			e.policies = append(e.policies, more...)
-		}
+	}
+	if e.policies, err = entityPolicies(tx, e.holder(), groups...); err != nil {
+		return e, err
 	}
 	if boundary != "" {
 		p, err := loadManaged(tx, account, boundary, "")
@@ -203,27 +195,38 @@ func loadEntity(tx store.Tx, account, id string) (e entity, err error) {
 	return e, nil
 }
 
-// entityPolicies reads what is embedded in and attached to one entity. name is
-// how the ids of its inline policies call it.
-func entityPolicies(tx store.Tx, account, id, name string) ([]boundPolicy, error) {
-	inline, err := listInlinePolicies(tx, account, id)
+func (e *entity) holder() holder {
+	if e.role != nil {
+		return e.role.holder()
+	}
+	return e.user.holder()
+}
+
+// entityPolicies reads what is embedded in and attached to an entity and, if it is
+// a user, its groups.
+func entityPolicies(tx store.Tx, h holder, groups ...group) ([]boundPolicy, error) {
+	inline, err := inlineInForce(tx, h.account, h.id)
+	if err != nil {
+		return nil, err
+	}
+	attached, err := attachedInForce(tx, h.account, h.id)
 	if err != nil {
 		return nil, err
 	}
 	var out []boundPolicy
-	for _, p := range inline {
-		out = append(out, boundPolicy{"inline/" + name + "/" + p.Name, fmt.Sprint(p.Version), p.Document})
-	}
-	arns, err := attachedPolicies(tx, account, id)
-	if err != nil {
-		return nil, err
-	}
-	for _, arn := range arns {
-		p, err := loadManaged(tx, account, arn, "")
-		if err != nil {
-			return nil, err
+	add := func(id, name string) {
+		for _, p := range inline[id] {
+			out = append(out, boundPolicy{"inline/" + name + "/" + p.Name, strconv.FormatInt(p.Version, 10), p.Document})
 		}
-		out = append(out, p)
+		out = append(out, attached[id]...)
+	}
+	if h.kind == groupKind {
+		add(h.id, "group/"+h.name)
+	} else {
+		add(h.id, h.name)
+	}
+	for i := range groups {
+		add(groups[i].ID, "group/"+groups[i].Name)
 	}
 	return out, nil
 }

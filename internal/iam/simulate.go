@@ -85,7 +85,7 @@ func (s *Service) subject(ctx context.Context, h *holder) (*policy.Principal, po
 	if h.kind == groupKind {
 		var bound []boundPolicy
 		err := s.db.Read(ctx, func(tx store.Tx) (err error) {
-			bound, err = entityPolicies(tx, h.account, h.id, "group/"+h.name)
+			bound, err = entityPolicies(tx, *h)
 			return err
 		})
 		if err != nil {

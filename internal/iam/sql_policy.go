@@ -1,10 +1,12 @@
 package iam
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/iam/awsmanaged"
 	"github.com/strongroom/strongroom/internal/store"
 	"github.com/strongroom/strongroom/internal/wire"
 )
@@ -249,4 +251,48 @@ func listPolicyEntities(tx store.Tx, k kind, account, arn, usage, after, pathPre
 	}, `SELECT e.id, e.name, e.path FROM (`+of+`) u CROSS JOIN `+table+` e
 		WHERE e.account = $1 AND e.id = u.id AND e.name_fold > $3 AND substr(e.path, 1, length($4)) = $4
 		ORDER BY e.name_fold LIMIT $5`, account, arn, after, pathPrefix, int64(limit))
+}
+
+// ofEntity selects the ids of an entity ($2) and, if it is a user, of its groups.
+const ofEntity = `(SELECT CAST($2 AS TEXT) UNION ALL SELECT group_id FROM iam_group_members WHERE account = $1 AND user_id = $2)`
+
+// inlineInForce returns the inline policies of an entity and its groups, by the ids
+// of their holders, each in name order.
+func inlineInForce(tx store.Tx, account, entityID string) (map[string][]inlinePolicy, error) {
+	all, err := collect(tx, scanInlinePolicy, `SELECT `+inlineColumns+` FROM iam_inline_policies
+		WHERE account = $1 AND entity_id IN `+ofEntity+` ORDER BY entity_id, name`, account, entityID)
+	return byKey(all, func(p inlinePolicy) string { return p.EntityID }), err
+}
+
+// attachedInForce returns the versions in force of the policies attached to an
+// entity and its groups, by the ids of their holders, each in the order of ARNs.
+func attachedInForce(tx store.Tx, account, entityID string) (map[string][]boundPolicy, error) {
+	type row struct {
+		entity string
+		number int64
+		boundPolicy
+	}
+	all, err := collect(tx, func(r store.Row) (v row, err error) {
+		if err = r.Scan(&v.entity, &v.id, &v.number, &v.document); err != nil {
+			return v, err
+		}
+		if v.number == 0 {
+			p, ok := awsmanaged.Get(v.id)
+			if !ok {
+				// Damage: leaving it out could drop a Deny.
+				return v, fmt.Errorf("policy %s is attached to %s and does not exist", v.id, v.entity)
+			}
+			v.number, v.document = versionNumber(p.Version), p.Text
+		}
+		v.version = versionID(v.number)
+		return v, nil
+	}, `SELECT a.entity_id, a.policy_arn, COALESCE(v.version, 0), COALESCE(v.document, '') FROM iam_attachments a
+		LEFT JOIN iam_policies p ON p.account = a.account AND p.arn = a.policy_arn
+		LEFT JOIN iam_policy_versions v ON v.account = p.account AND v.policy_id = p.id AND v.version = p.default_version
+		WHERE a.account = $1 AND a.entity_id IN `+ofEntity+` ORDER BY a.entity_id, a.policy_arn`, account, entityID)
+	out := make(map[string][]boundPolicy)
+	for _, v := range all {
+		out[v.entity] = append(out[v.entity], v.boundPolicy)
+	}
+	return out, err
 }
