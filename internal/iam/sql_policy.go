@@ -234,8 +234,10 @@ func detachPolicy(tx store.Tx, account, entityID, arn string) (bool, error) {
 func listPolicyEntities(tx store.Tx, k kind, account, arn, usage, after, pathPrefix string, limit int) ([]holder, error) {
 	table := map[kind]string{userKind: "iam_users", groupKind: "iam_groups", roleKind: "iam_roles"}[k]
 	attached := `SELECT entity_id AS id FROM iam_attachments WHERE account = $1 AND policy_arn = $2`
-	bounded := `SELECT id FROM ` + table + ` WHERE account = $1 AND boundary = $2 AND boundary <> ''`
-	of := attached + ` UNION ` + bounded
+	bounded := `SELECT id FROM ` + table + ` b WHERE account = $1 AND boundary = $2 AND boundary <> ''`
+	// UNION would sort by id, for which SQLite walks through all ids.
+	of := attached + ` UNION ALL ` + bounded +
+		` AND NOT EXISTS (SELECT 1 FROM iam_attachments WHERE account = $1 AND entity_id = b.id AND policy_arn = $2)`
 	switch {
 	case k == groupKind && usage == PolicyUsagePermissionsBoundary:
 		return nil, nil // groups have no boundaries
