@@ -88,7 +88,7 @@ func mergeTags(entity, session []aws.Tag) []aws.Tag {
 	for _, t := range entity {
 		taken := false
 		for _, o := range session {
-			taken = taken || strings.EqualFold(o.Key, t.Key)
+			taken = taken || aws.SameTagKey(o.Key, t.Key)
 		}
 		if !taken {
 			out = append(out, t)

@@ -17,6 +17,8 @@ package aws
 import (
 	"errors"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Partition is the only partition a deployment answers for. ARNs of other
@@ -51,6 +53,22 @@ func (a ARN) String() string {
 type Tag struct {
 	Key   string `json:"k"`
 	Value string `json:"v"`
+}
+
+// SameTagKey reports whether two keys of tags are one where case does not matter.
+// It folds as condition keys do when policies ask for a tag, letter by letter to
+// lower case, and not as strings.EqualFold does: under that, "tİer" is another key
+// than "tier", which policies would take it for, and "ſtage" the same as "stage",
+// which they tell apart.
+func SameTagKey(a, b string) bool {
+	for _, r := range a {
+		other, size := utf8.DecodeRuneInString(b)
+		if size == 0 || unicode.ToLower(r) != unicode.ToLower(other) {
+			return false
+		}
+		b = b[size:]
+	}
+	return b == ""
 }
 
 // RootARN is the ARN of an account's root user, which in policies stands for

@@ -129,6 +129,20 @@ func TestTimeForms(t *testing.T) {
 	}
 }
 
+func TestSameTagKey(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"", "", true}, {"team", "TEAM", true}, {"tier", "t\u0130er", true}, {"k", "\u212a", true}, {"\u00e9", "\u00c9", true},
+		{"team", "teams", false}, {"stage", "\u017ftage", false}, {"a", "", false},
+	} {
+		if SameTagKey(c.a, c.b) != c.want || SameTagKey(c.b, c.a) != c.want {
+			t.Errorf("%q and %q: want %v", c.a, c.b, c.want)
+		}
+	}
+}
+
 func TestRandomStringIsUniform(t *testing.T) {
 	const n = 36 * 2000
 	counts := map[rune]int{}

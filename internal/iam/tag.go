@@ -21,7 +21,7 @@ type tagRule struct {
 }
 
 var (
-	foldedTags = tagRule{strings.EqualFold, "Duplicate tag keys found. Please note that Tag keys are case insensitive."}
+	foldedTags = tagRule{aws.SameTagKey, "Duplicate tag keys found. Please note that Tag keys are case insensitive."}
 	exactTags  = tagRule{func(a, b string) bool { return a == b }, "Duplicate tag keys found."}
 )
 

@@ -132,6 +132,39 @@ func TestSessionTags(t *testing.T) {
 	ok(t, err)
 }
 
+// Letters that become others in another case are no way around a tag: what a policy
+// takes for the same key is the same key, and what it does not take for it is not.
+func TestSessionTagsInOtherLetters(t *testing.T) {
+	b := newStand(t)
+	_, err := b.Secrets().TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: &b.secret, Tags: []smtypes.Tag{{Key: str("tier"), Value: str("gold")}}})
+	ok(t, err)
+	role := b.Role(t, b.Admin, "app", servertest.Trust(home, "sts:AssumeRole", "sts:TagSession"), `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/tier":"${aws:PrincipalTag/tier}"}}},
+		{"Effect":"Allow","Action":"sts:*","Resource":"*"},
+		{"Effect":"Deny","Action":"secretsmanager:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/stage":"locked"}}}]}`)
+	tagged := func(key, value string, transitive ...string) func(*input) {
+		return func(in *input) {
+			in.Tags, in.TransitiveTagKeys = append(in.Tags, types.Tag{Key: &key, Value: &value}), append(in.TransitiveTagKeys, transitive...)
+		}
+	}
+	bronze := b.AssumeRole(t, b.Admin, role, tagged("tier", "bronze", "tier"))
+	// A capital I with a dot is an i in lower case.
+	_, err = b.assume(bronze, role, tagged("t\u0130er", "gold"))
+	want(t, "AssumeRole", err, 400, "InvalidParameterValue", "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
+
+	_, err = b.IAM().TagRole(t.Context(), &iam.TagRoleInput{RoleName: str("app"), Tags: []iamtypes.Tag{{Key: str("stage"), Value: str("locked")}}})
+	ok(t, err)
+	// A long s is an s in upper case only.
+	if b.read(b.AssumeRole(t, b.Admin, role, tagged("tier", "gold"), tagged("\u017ftage", "open"))) == nil {
+		t.Error("the role's own tag is hidden by another one")
+	}
+	_, err = b.IAM().TagRole(t.Context(), &iam.TagRoleInput{RoleName: str("app"), Tags: []iamtypes.Tag{{Key: str("\u017ftage"), Value: str("open")}}})
+	ok(t, err)
+	if b.read(b.AssumeRole(t, b.Admin, role, tagged("tier", "gold"))) == nil {
+		t.Error("the role's own tag is replaced by another one")
+	}
+}
+
 // What does not fit in a token is refused, and what does fits in a request.
 func TestPackedSize(t *testing.T) {
 	b := newStand(t)

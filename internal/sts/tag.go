@@ -41,7 +41,7 @@ func readTags(caller *aws.Session, tags []Tag, transitive []string) (t tagging, 
 	if caller != nil {
 		for _, tag := range caller.Tags {
 			switch {
-			case !slices.ContainsFunc(caller.Transitive, func(key string) bool { return strings.EqualFold(key, tag.Key) }):
+			case !slices.ContainsFunc(caller.Transitive, func(key string) bool { return aws.SameTagKey(key, tag.Key) }):
 				continue
 			case holds(t.passed, tag.Key):
 				return t, invalidValue("One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
@@ -57,7 +57,7 @@ func readTags(caller *aws.Session, tags []Tag, transitive []string) (t tagging, 
 }
 
 func holds(tags []aws.Tag, key string) bool {
-	return slices.ContainsFunc(tags, func(t aws.Tag) bool { return strings.EqualFold(t.Key, key) })
+	return slices.ContainsFunc(tags, func(t aws.Tag) bool { return aws.SameTagKey(t.Key, key) })
 }
 
 func invalidValue(message string) error {
