@@ -35,7 +35,7 @@ var API = wire.Service{
 		{Name: "AttachUserPolicy", Built: true, EmptyBody: true, Errors: []string{"InvalidInput", "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable", "ServiceFailure"}},
 		{Name: "ChangePassword", Built: true, EmptyBody: true, Errors: []string{"EntityTemporarilyUnmodifiable", "InvalidUserType", "LimitExceeded", "NoSuchEntity", "PasswordPolicyViolation", "ServiceFailure"}},
 		{Name: "CreateAccessKey", Built: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "CreateAccountAlias"},
+		{Name: "CreateAccountAlias", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "LimitExceeded", "ServiceFailure"}},
 		{Name: "CreateDelegationRequest"},
 		{Name: "CreateGroup", Built: true, Errors: []string{"EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "CreateInstanceProfile"},
@@ -51,7 +51,7 @@ var API = wire.Service{
 		{Name: "CreateVirtualMFADevice", Built: true, Errors: []string{"ConcurrentModification", "EntityAlreadyExists", "InvalidInput", "LimitExceeded", "ServiceFailure"}},
 		{Name: "DeactivateMFADevice", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "EntityTemporarilyUnmodifiable", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccessKey", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
-		{Name: "DeleteAccountAlias"},
+		{Name: "DeleteAccountAlias", Built: true, EmptyBody: true, Errors: []string{"ConcurrentModification", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteAccountPasswordPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteGroup", Built: true, EmptyBody: true, Errors: []string{"DeleteConflict", "LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "DeleteGroupPolicy", Built: true, EmptyBody: true, Errors: []string{"LimitExceeded", "NoSuchEntity", "ServiceFailure"}},
@@ -83,16 +83,16 @@ var API = wire.Service{
 		{Name: "EnableOrganizationsRootCredentialsManagement"},
 		{Name: "EnableOrganizationsRootSessions"},
 		{Name: "EnableOutboundWebIdentityFederation"},
-		{Name: "GenerateCredentialReport"},
+		{Name: "GenerateCredentialReport", Built: true, ReadOnly: true, Errors: []string{"LimitExceeded", "ServiceFailure"}},
 		{Name: "GenerateOrganizationsAccessReport"},
 		{Name: "GenerateServiceLastAccessedDetails"},
 		{Name: "GetAccessKeyLastUsed", Built: true, ReadOnly: true},
 		{Name: "GetAccountAuthorizationDetails", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "GetAccountPasswordPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
-		{Name: "GetAccountSummary"},
+		{Name: "GetAccountSummary", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "GetContextKeysForCustomPolicy"},
 		{Name: "GetContextKeysForPrincipalPolicy"},
-		{Name: "GetCredentialReport"},
+		{Name: "GetCredentialReport", Built: true, ReadOnly: true, Errors: []string{"ReportExpired", "ReportInProgress", "ReportNotPresent", "ServiceFailure"}},
 		{Name: "GetDelegationRequest"},
 		{Name: "GetGroup", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetGroupPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
@@ -116,7 +116,7 @@ var API = wire.Service{
 		{Name: "GetUser", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "GetUserPolicy", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAccessKeys", Built: true, ReadOnly: true, Errors: []string{"NoSuchEntity", "ServiceFailure"}},
-		{Name: "ListAccountAliases"},
+		{Name: "ListAccountAliases", Built: true, ReadOnly: true, Errors: []string{"ServiceFailure"}},
 		{Name: "ListAttachedGroupPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAttachedRolePolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
 		{Name: "ListAttachedUserPolicies", Built: true, ReadOnly: true, Errors: []string{"InvalidInput", "NoSuchEntity", "ServiceFailure"}},
@@ -213,6 +213,7 @@ type Operations interface {
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	ChangePassword(ctx context.Context, in *ChangePasswordInput) (*ChangePasswordOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
+	CreateAccountAlias(ctx context.Context, in *CreateAccountAliasInput) (*CreateAccountAliasOutput, error)
 	CreateGroup(ctx context.Context, in *CreateGroupInput) (*CreateGroupOutput, error)
 	CreateLoginProfile(ctx context.Context, in *CreateLoginProfileInput) (*CreateLoginProfileOutput, error)
 	CreateOpenIDConnectProvider(ctx context.Context, in *CreateOpenIDConnectProviderInput) (*CreateOpenIDConnectProviderOutput, error)
@@ -224,6 +225,7 @@ type Operations interface {
 	CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualMFADeviceInput) (*CreateVirtualMFADeviceOutput, error)
 	DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error)
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
+	DeleteAccountAlias(ctx context.Context, in *DeleteAccountAliasInput) (*DeleteAccountAliasOutput, error)
 	DeleteAccountPasswordPolicy(ctx context.Context, in *DeleteAccountPasswordPolicyInput) (*DeleteAccountPasswordPolicyOutput, error)
 	DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*DeleteGroupOutput, error)
 	DeleteGroupPolicy(ctx context.Context, in *DeleteGroupPolicyInput) (*DeleteGroupPolicyOutput, error)
@@ -243,9 +245,12 @@ type Operations interface {
 	DetachRolePolicy(ctx context.Context, in *DetachRolePolicyInput) (*DetachRolePolicyOutput, error)
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
+	GenerateCredentialReport(ctx context.Context, in *GenerateCredentialReportInput) (*GenerateCredentialReportOutput, error)
 	GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error)
 	GetAccountAuthorizationDetails(ctx context.Context, in *GetAccountAuthorizationDetailsInput) (*GetAccountAuthorizationDetailsOutput, error)
 	GetAccountPasswordPolicy(ctx context.Context, in *GetAccountPasswordPolicyInput) (*GetAccountPasswordPolicyOutput, error)
+	GetAccountSummary(ctx context.Context, in *GetAccountSummaryInput) (*GetAccountSummaryOutput, error)
+	GetCredentialReport(ctx context.Context, in *GetCredentialReportInput) (*GetCredentialReportOutput, error)
 	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
 	GetGroupPolicy(ctx context.Context, in *GetGroupPolicyInput) (*GetGroupPolicyOutput, error)
 	GetLoginProfile(ctx context.Context, in *GetLoginProfileInput) (*GetLoginProfileOutput, error)
@@ -257,6 +262,7 @@ type Operations interface {
 	GetUser(ctx context.Context, in *GetUserInput) (*GetUserOutput, error)
 	GetUserPolicy(ctx context.Context, in *GetUserPolicyInput) (*GetUserPolicyOutput, error)
 	ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (*ListAccessKeysOutput, error)
+	ListAccountAliases(ctx context.Context, in *ListAccountAliasesInput) (*ListAccountAliasesOutput, error)
 	ListAttachedGroupPolicies(ctx context.Context, in *ListAttachedGroupPoliciesInput) (*ListAttachedGroupPoliciesOutput, error)
 	ListAttachedRolePolicies(ctx context.Context, in *ListAttachedRolePoliciesInput) (*ListAttachedRolePoliciesOutput, error)
 	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
@@ -313,6 +319,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("AttachUserPolicy", o.AttachUserPolicy),
 		wire.Op("ChangePassword", o.ChangePassword),
 		wire.Op("CreateAccessKey", o.CreateAccessKey),
+		wire.Op("CreateAccountAlias", o.CreateAccountAlias),
 		wire.Op("CreateGroup", o.CreateGroup),
 		wire.Op("CreateLoginProfile", o.CreateLoginProfile),
 		wire.Op("CreateOpenIDConnectProvider", o.CreateOpenIDConnectProvider),
@@ -324,6 +331,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("CreateVirtualMFADevice", o.CreateVirtualMFADevice),
 		wire.Op("DeactivateMFADevice", o.DeactivateMFADevice),
 		wire.Op("DeleteAccessKey", o.DeleteAccessKey),
+		wire.Op("DeleteAccountAlias", o.DeleteAccountAlias),
 		wire.Op("DeleteAccountPasswordPolicy", o.DeleteAccountPasswordPolicy),
 		wire.Op("DeleteGroup", o.DeleteGroup),
 		wire.Op("DeleteGroupPolicy", o.DeleteGroupPolicy),
@@ -343,9 +351,12 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("DetachRolePolicy", o.DetachRolePolicy),
 		wire.Op("DetachUserPolicy", o.DetachUserPolicy),
 		wire.Op("EnableMFADevice", o.EnableMFADevice),
+		wire.Op("GenerateCredentialReport", o.GenerateCredentialReport),
 		wire.Op("GetAccessKeyLastUsed", o.GetAccessKeyLastUsed),
 		wire.Op("GetAccountAuthorizationDetails", o.GetAccountAuthorizationDetails),
 		wire.Op("GetAccountPasswordPolicy", o.GetAccountPasswordPolicy),
+		wire.Op("GetAccountSummary", o.GetAccountSummary),
+		wire.Op("GetCredentialReport", o.GetCredentialReport),
 		wire.Op("GetGroup", o.GetGroup),
 		wire.Op("GetGroupPolicy", o.GetGroupPolicy),
 		wire.Op("GetLoginProfile", o.GetLoginProfile),
@@ -357,6 +368,7 @@ func Register(g *wire.Registry, o Operations) {
 		wire.Op("GetUser", o.GetUser),
 		wire.Op("GetUserPolicy", o.GetUserPolicy),
 		wire.Op("ListAccessKeys", o.ListAccessKeys),
+		wire.Op("ListAccountAliases", o.ListAccountAliases),
 		wire.Op("ListAttachedGroupPolicies", o.ListAttachedGroupPolicies),
 		wire.Op("ListAttachedRolePolicies", o.ListAttachedRolePolicies),
 		wire.Op("ListAttachedUserPolicies", o.ListAttachedUserPolicies),
@@ -525,6 +537,20 @@ func (CreateAccessKeyOutput) Format(f fmt.State, _ rune) { aws.FormatName(f, "Cr
 // Validate checks x against the model's constraints.
 func (x *CreateAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+}
+
+// CreateAccountAliasInput is the input of CreateAccountAlias.
+type CreateAccountAliasInput struct {
+	AccountAlias *string `json:"AccountAlias,omitzero"`
+}
+
+// CreateAccountAliasOutput is the output of CreateAccountAlias.
+type CreateAccountAliasOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *CreateAccountAliasInput) Validate(v *wire.Validation) {
+	v.Required(nil, "accountAlias", x.AccountAlias == nil)
+	v.String(nil, "accountAlias", x.AccountAlias, ruleAccountAliasType)
 }
 
 // CreateGroupInput is the input of CreateGroup.
@@ -781,6 +807,20 @@ func (x *DeleteAccessKeyInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
 	v.Required(nil, "accessKeyId", x.AccessKeyId == nil)
 	v.String(nil, "accessKeyId", x.AccessKeyId, ruleAccessKeyIdType)
+}
+
+// DeleteAccountAliasInput is the input of DeleteAccountAlias.
+type DeleteAccountAliasInput struct {
+	AccountAlias *string `json:"AccountAlias,omitzero"`
+}
+
+// DeleteAccountAliasOutput is the output of DeleteAccountAlias.
+type DeleteAccountAliasOutput struct{}
+
+// Validate checks x against the model's constraints.
+func (x *DeleteAccountAliasInput) Validate(v *wire.Validation) {
+	v.Required(nil, "accountAlias", x.AccountAlias == nil)
+	v.String(nil, "accountAlias", x.AccountAlias, ruleAccountAliasType)
 }
 
 // DeleteAccountPasswordPolicyInput is the input of DeleteAccountPasswordPolicy.
@@ -1078,6 +1118,18 @@ func (x *EnableMFADeviceInput) Validate(v *wire.Validation) {
 	v.Secret(nil, "authenticationCode2", x.AuthenticationCode2, ruleAuthenticationCodeType)
 }
 
+// GenerateCredentialReportInput is the input of GenerateCredentialReport.
+type GenerateCredentialReportInput struct{}
+
+// GenerateCredentialReportOutput is the output of GenerateCredentialReport.
+type GenerateCredentialReportOutput struct {
+	State       *string `json:"State,omitzero"`
+	Description *string `json:"Description,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (*GenerateCredentialReportInput) Validate(*wire.Validation) {}
+
 // GetAccessKeyLastUsedInput is the input of GetAccessKeyLastUsed.
 type GetAccessKeyLastUsedInput struct {
 	AccessKeyId *string `json:"AccessKeyId,omitzero"`
@@ -1131,6 +1183,30 @@ type GetAccountPasswordPolicyOutput struct {
 
 // Validate checks x against the model's constraints.
 func (*GetAccountPasswordPolicyInput) Validate(*wire.Validation) {}
+
+// GetAccountSummaryInput is the input of GetAccountSummary.
+type GetAccountSummaryInput struct{}
+
+// GetAccountSummaryOutput is the output of GetAccountSummary.
+type GetAccountSummaryOutput struct {
+	SummaryMap map[string]int32 `json:"SummaryMap,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (*GetAccountSummaryInput) Validate(*wire.Validation) {}
+
+// GetCredentialReportInput is the input of GetCredentialReport.
+type GetCredentialReportInput struct{}
+
+// GetCredentialReportOutput is the output of GetCredentialReport.
+type GetCredentialReportOutput struct {
+	Content       []byte    `json:"Content,omitzero"`
+	ReportFormat  *string   `json:"ReportFormat,omitzero"`
+	GeneratedTime *aws.Time `json:"GeneratedTime,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (*GetCredentialReportInput) Validate(*wire.Validation) {}
 
 // GetGroupInput is the input of GetGroup.
 type GetGroupInput struct {
@@ -1336,6 +1412,25 @@ type ListAccessKeysOutput struct {
 // Validate checks x against the model's constraints.
 func (x *ListAccessKeysInput) Validate(v *wire.Validation) {
 	v.String(nil, "userName", x.UserName, ruleExistingUserNameType)
+	v.String(nil, "marker", x.Marker, ruleMarkerType)
+	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
+}
+
+// ListAccountAliasesInput is the input of ListAccountAliases.
+type ListAccountAliasesInput struct {
+	Marker   *string `json:"Marker,omitzero"`
+	MaxItems *int32  `json:"MaxItems,omitzero"`
+}
+
+// ListAccountAliasesOutput is the output of ListAccountAliases.
+type ListAccountAliasesOutput struct {
+	AccountAliases []string `json:"AccountAliases,omitzero"`
+	IsTruncated    *bool    `json:"IsTruncated,omitzero"`
+	Marker         *string  `json:"Marker,omitzero"`
+}
+
+// Validate checks x against the model's constraints.
+func (x *ListAccountAliasesInput) Validate(v *wire.Validation) {
 	v.String(nil, "marker", x.Marker, ruleMarkerType)
 	v.Int32(nil, "maxItems", x.MaxItems, ruleMaxItemsType)
 }
@@ -2671,6 +2766,18 @@ const (
 	PolicyUsagePermissionsBoundary = "PermissionsBoundary"
 )
 
+// Values of ReportFormatType.
+const (
+	ReportFormatTextCsv = "text/csv"
+)
+
+// Values of ReportStateType.
+const (
+	ReportStateStarted    = "STARTED"
+	ReportStateInprogress = "INPROGRESS"
+	ReportStateComplete   = "COMPLETE"
+)
+
 // Values of assignmentStatusType.
 const (
 	AssignmentStatusAssigned   = "Assigned"
@@ -2692,6 +2799,44 @@ const (
 	StatusExpired  = "Expired"
 )
 
+// Values of summaryKeyType.
+const (
+	SummaryKeyUsers                             = "Users"
+	SummaryKeyUsersQuota                        = "UsersQuota"
+	SummaryKeyGroups                            = "Groups"
+	SummaryKeyGroupsQuota                       = "GroupsQuota"
+	SummaryKeyServerCertificates                = "ServerCertificates"
+	SummaryKeyServerCertificatesQuota           = "ServerCertificatesQuota"
+	SummaryKeyUserPolicySizeQuota               = "UserPolicySizeQuota"
+	SummaryKeyGroupPolicySizeQuota              = "GroupPolicySizeQuota"
+	SummaryKeyGroupsPerUserQuota                = "GroupsPerUserQuota"
+	SummaryKeySigningCertificatesPerUserQuota   = "SigningCertificatesPerUserQuota"
+	SummaryKeyAccessKeysPerUserQuota            = "AccessKeysPerUserQuota"
+	SummaryKeyMFADevices                        = "MFADevices"
+	SummaryKeyMFADevicesInUse                   = "MFADevicesInUse"
+	SummaryKeyAccountMFAEnabled                 = "AccountMFAEnabled"
+	SummaryKeyAccountAccessKeysPresent          = "AccountAccessKeysPresent"
+	SummaryKeyAccountPasswordPresent            = "AccountPasswordPresent"
+	SummaryKeyAccountSigningCertificatesPresent = "AccountSigningCertificatesPresent"
+	SummaryKeyAttachedPoliciesPerGroupQuota     = "AttachedPoliciesPerGroupQuota"
+	SummaryKeyAttachedPoliciesPerRoleQuota      = "AttachedPoliciesPerRoleQuota"
+	SummaryKeyAttachedPoliciesPerUserQuota      = "AttachedPoliciesPerUserQuota"
+	SummaryKeyPolicies                          = "Policies"
+	SummaryKeyPoliciesQuota                     = "PoliciesQuota"
+	SummaryKeyPolicySizeQuota                   = "PolicySizeQuota"
+	SummaryKeyPolicyVersionsInUse               = "PolicyVersionsInUse"
+	SummaryKeyPolicyVersionsInUseQuota          = "PolicyVersionsInUseQuota"
+	SummaryKeyVersionsPerPolicyQuota            = "VersionsPerPolicyQuota"
+	SummaryKeyGlobalEndpointTokenVersion        = "GlobalEndpointTokenVersion"
+	SummaryKeyAssumeRolePolicySizeQuota         = "AssumeRolePolicySizeQuota"
+	SummaryKeyInstanceProfiles                  = "InstanceProfiles"
+	SummaryKeyInstanceProfilesQuota             = "InstanceProfilesQuota"
+	SummaryKeyProviders                         = "Providers"
+	SummaryKeyRolePolicySizeQuota               = "RolePolicySizeQuota"
+	SummaryKeyRoles                             = "Roles"
+	SummaryKeyRolesQuota                        = "RolesQuota"
+)
+
 var (
 	ruleActionNameType               = &wire.Rule{Min: new(int64(3)), Max: new(int64(128))}
 	ruleContextKeyNameType           = &wire.Rule{Min: new(int64(5)), Max: new(int64(256))}
@@ -2702,6 +2847,7 @@ var (
 	ruleResourceHandlingOptionType   = &wire.Rule{Min: new(int64(1)), Max: new(int64(64))}
 	ruleResourceNameType             = &wire.Rule{Min: new(int64(1)), Max: new(int64(2048))}
 	ruleAccessKeyIdType              = &wire.Rule{Min: new(int64(16)), Max: new(int64(128)), Pattern: wire.NewPattern(`[\w]+`, `[\w]+`)}
+	ruleAccountAliasType             = &wire.Rule{Min: new(int64(3)), Max: new(int64(63)), Pattern: wire.NewPattern(`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`, `[a-z0-9](-?[a-z0-9])+`)}
 	ruleArnType                      = &wire.Rule{Min: new(int64(20)), Max: new(int64(2048))}
 	ruleAssignmentStatusType         = &wire.Rule{Enum: []string{"Assigned", "Unassigned", "Any"}}
 	ruleAuthenticationCodeType       = &wire.Rule{Min: new(int64(6)), Max: new(int64(6)), Pattern: wire.NewPattern(`[\d]+`, `[\d]+`)}
@@ -2740,6 +2886,21 @@ var (
 // ErrConcurrentModification makes error ConcurrentModification, HTTP status 409.
 func ErrConcurrentModification(format string, args ...any) *aws.Error {
 	return &aws.Error{Code: "ConcurrentModification", Status: 409, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrCredentialReportExpired makes error ReportExpired, HTTP status 410, which has no message.
+func ErrCredentialReportExpired() *aws.Error {
+	return &aws.Error{Code: "ReportExpired", Status: 410, Bare: true}
+}
+
+// ErrCredentialReportNotPresent makes error ReportNotPresent, HTTP status 410, which has no message.
+func ErrCredentialReportNotPresent() *aws.Error {
+	return &aws.Error{Code: "ReportNotPresent", Status: 410, Bare: true}
+}
+
+// ErrCredentialReportNotReady makes error ReportInProgress, HTTP status 404, which has no message.
+func ErrCredentialReportNotReady() *aws.Error {
+	return &aws.Error{Code: "ReportInProgress", Status: 404, Bare: true}
 }
 
 // ErrDeleteConflict makes error DeleteConflict, HTTP status 409.

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"net/http"
 
 	"github.com/strongroom/strongroom/internal/servertest"
 )
@@ -47,6 +48,16 @@ func (w *world) credentialScenario() {
 	do("DeleteVirtualMFADevice", m{"SerialNumber": serial})
 	do("GetAccessKeyLastUsed", m{"AccessKeyId": w.server.Admin.AccessKeyID})
 	w.loginScenario()
+	do("CreateAccountAlias", m{"AccountAlias": "canary"})
+	do("ListAccountAliases", nil)
+	do("DeleteAccountAlias", m{"AccountAlias": "canary"})
+	do("GetAccountSummary", nil)
+	do("GenerateCredentialReport", nil)
+	w.await("the credential report is made", func() bool {
+		status, _ := w.send(w.request(iamService, "GetCredentialReport", w.encode(iamService, "GetCredentialReport", nil)))
+		return status == http.StatusOK
+	})
+	do("GetCredentialReport", nil)
 	do("DeleteUser", m{"UserName": "dora"})
 }
 

@@ -63,12 +63,22 @@ func (c *clients) accountState(id string) string {
 	if key, ok := holders.Load(c.server.Dir + id); !ok || key.(server.Credentials).Account != accountOf(id) {
 		return "none"
 	}
-	p, err := c.as(id).GetAccountPasswordPolicy(c.ctx, nil)
-	if code(err) == "NoSuchEntity" {
-		return "without password policy"
-	}
+	aliases, err := c.as(id).ListAccountAliases(c.ctx, nil)
 	c.must(err)
-	return describe(p.PasswordPolicy)
+	state := map[string]any{"aliases": aliases.AccountAliases}
+	p, err := c.as(id).GetAccountPasswordPolicy(c.ctx, nil)
+	if code(err) != "NoSuchEntity" {
+		c.must(err)
+		state["passwords"] = p.PasswordPolicy
+	}
+	return describe(state)
+}
+
+func (c *clients) newAlias(id string) {
+	c.Helper()
+	c.newAccount(id)
+	_, err := c.as(id).CreateAccountAlias(c.ctx, &iam.CreateAccountAliasInput{AccountAlias: &id})
+	c.must(err)
 }
 
 func accountChanges() []change {
@@ -78,6 +88,12 @@ func accountChanges() []change {
 		}), true},
 		{"iam:DeleteAccountPasswordPolicy", (*clients).newPasswordPolicy, simple(func(c *clients, id, target string) (*iam.DeleteAccountPasswordPolicyOutput, error) {
 			return c.as(id).DeleteAccountPasswordPolicy(c.ctx, nil)
+		}), false},
+		{"iam:CreateAccountAlias", (*clients).newAccount, simple(func(c *clients, id, target string) (*iam.CreateAccountAliasOutput, error) {
+			return c.as(id).CreateAccountAlias(c.ctx, &iam.CreateAccountAliasInput{AccountAlias: &id})
+		}), false},
+		{"iam:DeleteAccountAlias", (*clients).newAlias, simple(func(c *clients, id, target string) (*iam.DeleteAccountAliasOutput, error) {
+			return c.as(id).DeleteAccountAlias(c.ctx, &iam.DeleteAccountAliasInput{AccountAlias: &id})
 		}), false},
 	}
 }

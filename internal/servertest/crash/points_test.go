@@ -70,7 +70,7 @@ func prepare(t *testing.T, c *clients, all []change) []*trial {
 		if x.service() == "kms" && r.aim != "" {
 			r.mark = r.aim
 		}
-		if strings.Contains(x.name, ":UpdateAccount") || strings.Contains(x.name, ":DeleteAccount") {
+		if strings.HasSuffix(x.name, "AccountPasswordPolicy") {
 			r.mark = accountOf(r.id)
 		}
 		out = append(out, r)
