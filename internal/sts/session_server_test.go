@@ -1,6 +1,8 @@
 package sts_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -416,5 +418,40 @@ func TestTokensOnTheWire(t *testing.T) {
 		if got := refusedAs(t, b, key); got != "" {
 			t.Errorf("after a restart a good session is %q", got)
 		}
+	}
+}
+
+// A session proves who it is by a presigned URL too, where its token is escaped;
+// and a role's path is in its ARN and in no session's.
+func TestPresignedBySession(t *testing.T) {
+	b := newStand(t)
+	trust := servertest.Trust(home, "sts:AssumeRole")
+	made, err := b.IAM().CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: str("app"), Path: str("/ci/deploy/"), AssumeRolePolicyDocument: &trust})
+	ok(t, err)
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:role/ci/deploy/app"}}}]}`
+	b.setRole(t, "app", policy)
+	for range 5 { // tokens with other characters each time
+		key := b.AssumeRole(t, b.Admin, *made.Role.Arn)
+		ok(t, b.read(key))
+		signed, err := sts.NewPresignClient(b.STS(key)).PresignGetCallerIdentity(t.Context(), nil)
+		ok(t, err)
+		r, err := http.NewRequestWithContext(t.Context(), signed.Method, signed.URL, nil)
+		ok(t, err)
+		r.Header = signed.SignedHeader
+		if a := b.Do(t, r); a.Status != http.StatusOK || !strings.Contains(string(a.Body), "<Arn>arn:aws:sts::111122223333:assumed-role/app/test</Arn>") {
+			t.Errorf("%d: %s", a.Status, a.Body)
+		}
+		// A line break in the token would be a second spelling of it.
+		u, err := url.Parse(signed.URL)
+		ok(t, err)
+		q := u.Query()
+		q.Set("X-Amz-Security-Token", key.SessionToken+"\n")
+		u.RawQuery = q.Encode()
+		r, err = http.NewRequestWithContext(t.Context(), signed.Method, u.String(), nil)
+		ok(t, err)
+		if a := b.Do(t, r); a.Status != forbidden {
+			t.Errorf("with another spelling of the token: %d %s", a.Status, a.Body)
+		}
+		ok(t, b.read(key))
 	}
 }

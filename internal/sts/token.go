@@ -34,7 +34,7 @@ func (s *Service) GetSessionToken(ctx context.Context, in *GetSessionTokenInput)
 	if err != nil {
 		return nil, err
 	}
-	made, last := own(id, in.DurationSeconds)
+	made, last := s.own(id, in.DurationSeconds)
 	made.MFA, made.MFAAt = f.shown, f.at
 	c, _, err := s.issue(made, last)
 	if err != nil {
@@ -45,12 +45,16 @@ func (s *Service) GetSessionToken(ctx context.Context, in *GetSessionTokenInput)
 }
 
 // own is a session of the caller itself.
-func own(id *auth.Identity, seconds *int32) (*aws.Session, time.Duration) {
+func (s *Service) own(id *auth.Identity, seconds *int32) (*aws.Session, time.Duration) {
 	p := id.Principal
 	last := lifetime(seconds, usualUser)
 	entity := p.EntityID
 	if p.Type == aws.PrincipalRoot {
 		entity, last = p.Account, min(last, longestRoot)
+	}
+	// Root's keys end by themselves, and so must what is made of them.
+	if !id.Expires.IsZero() {
+		last = min(last, id.Expires.Sub(s.Now().Truncate(time.Second)))
 	}
 	return &aws.Session{Type: p.Type, Account: p.Account, EntityID: entity, Voided: id.SessionsAfter}, last
 }
@@ -85,7 +89,7 @@ func (s *Service) GetFederationToken(ctx context.Context, in *GetFederationToken
 	if err != nil {
 		return nil, err
 	}
-	made, last := own(id, in.DurationSeconds)
+	made, last := s.own(id, in.DurationSeconds)
 	made.Type, made.Name, made.Tags = aws.PrincipalFederatedUser, *in.Name, tags.all
 	if made.Policies, err = s.freeze(ctx, p.Account, policies); err != nil {
 		return nil, err

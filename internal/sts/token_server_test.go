@@ -126,7 +126,14 @@ func TestDurations(t *testing.T) {
 			t.Errorf("federated by %s, %d: until %s", c.key.User, aws.ToInt32(c.asked), fed.Credentials.Expiration)
 		}
 	}
-	_, err := b.STS(bare).GetSessionToken(t.Context(), &sts.GetSessionTokenInput{SerialNumber: str("arn:aws:iam::111122223333:mfa/bare"), TokenCode: str("000000")})
+	// What root's key makes does not outlive it.
+	b.watch.add(10 * time.Minute)
+	late, err := b.STS(root).GetSessionToken(t.Context(), nil)
+	ok(t, err)
+	if !late.Credentials.Expiration.Equal(b.watch.now().Add(50 * time.Minute)) {
+		t.Errorf("root's session lasts until %s", late.Credentials.Expiration)
+	}
+	_, err = b.STS(bare).GetSessionToken(t.Context(), &sts.GetSessionTokenInput{SerialNumber: str("arn:aws:iam::111122223333:mfa/bare"), TokenCode: str("000000")})
 	want(t, "GetSessionToken", err, forbidden, "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code. ")
 }
 
