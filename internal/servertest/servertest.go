@@ -60,7 +60,7 @@ type Server struct {
 }
 
 type options struct {
-	config   func(*config.Config)
+	config   []func(*config.Config)
 	now      func() time.Time
 	fault    func(string)
 	postgres bool
@@ -74,8 +74,10 @@ type Option func(*options)
 // Postgres puts the data into a fresh database of a real PostgreSQL.
 func Postgres() Option { return func(o *options) { o.postgres = true } }
 
-// Config changes the configuration before the server starts.
-func Config(f func(*config.Config)) Option { return func(o *options) { o.config = f } }
+// Config changes the configuration before the server starts; of several each does.
+func Config(f func(*config.Config)) Option {
+	return func(o *options) { o.config = append(o.config, f) }
+}
 
 // Now replaces the clock.
 func Now(f func() time.Time) Option { return func(o *options) { o.now = f } }
@@ -111,8 +113,8 @@ func Start(tb testing.TB, opts ...Option) *Server {
 	if s.options.postgres {
 		cfg.Database = pgtest.Start(tb)
 	}
-	if s.options.config != nil {
-		s.options.config(&cfg)
+	for _, f := range s.options.config {
+		f(&cfg)
 	}
 	if s.Admin, err = server.Init(tb.Context(), cfg, Account, s.logger()); err != nil {
 		tb.Fatalf("init: %v", err)

@@ -1,13 +1,10 @@
 package canary_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
 	"encoding/base32"
 	"encoding/base64"
-	"encoding/binary"
-	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/strongroom/strongroom/internal/servertest"
 )
@@ -99,8 +96,5 @@ func (w *world) blob(answer m, name string) []byte {
 
 // totp is the code of a step counted from the present one.
 func (w *world) totp(seed []byte, from int64) string {
-	h := hmac.New(sha1.New, seed)
-	_ = binary.Write(h, binary.BigEndian, w.now().Unix()/30+from) // A hash takes everything.
-	sum := h.Sum(nil)
-	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[sum[19]%16:])%(1<<31)%1e6)
+	return servertest.TOTP(seed, w.now().Add(time.Duration(from)*30*time.Second))
 }

@@ -1,11 +1,7 @@
 package crash
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
 	"encoding/base32"
-	"encoding/binary"
-	"fmt"
 	"sync"
 	"time"
 
@@ -49,16 +45,9 @@ func (c *clients) newUserWithDevice(id string) {
 
 func (c *clients) enable(id string) (*iam.EnableMFADeviceOutput, error) {
 	seed, _ := seeds.Load(c.server.Dir + id)
-	step := time.Now().Unix() / 30
+	now := time.Now()
 	return c.iam.EnableMFADevice(c.ctx, &iam.EnableMFADeviceInput{UserName: &id, SerialNumber: serial(id),
-		AuthenticationCode1: totp(seed.([]byte), step-1), AuthenticationCode2: totp(seed.([]byte), step)})
-}
-
-func totp(seed []byte, step int64) *string {
-	h := hmac.New(sha1.New, seed)
-	_ = binary.Write(h, binary.BigEndian, step) // A hash takes everything.
-	sum := h.Sum(nil)
-	return aws.String(fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[sum[19]%16:])%(1<<31)%1e6))
+		AuthenticationCode1: aws.String(servertest.TOTP(seed.([]byte), now.Add(-30*time.Second))), AuthenticationCode2: aws.String(servertest.TOTP(seed.([]byte), now))})
 }
 
 // deviceState says whether there is a device of that name, and whose it is.

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/strongroom/strongroom/internal/server"
 	"github.com/strongroom/strongroom/internal/servertest"
@@ -21,7 +20,6 @@ type caller struct {
 	kind                        kind
 	identity, boundary, session effect
 	key                         server.Credentials
-	token                       string
 	arn                         string
 }
 
@@ -106,9 +104,12 @@ func (p *people) add(c caller) {
 }
 
 func (p *people) root() {
-	c := p.s.RootCredentials(p.t, p.admin.Account)
-	p.add(caller{kind: rootUser, arn: "arn:aws:iam::" + p.admin.Account + ":root",
-		key: server.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey}})
+	p.add(caller{kind: rootUser, arn: "arn:aws:iam::" + p.admin.Account + ":root", key: rootKey(p.t, p.s, p.admin.Account)})
+}
+
+func rootKey(t *testing.T, s *servertest.Server, account string) server.Credentials {
+	c := s.RootCredentials(t, account)
+	return server.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey}
 }
 
 func (p *people) user(identity, boundary effect, boundaryARN *string) {
@@ -129,21 +130,21 @@ func (p *people) user(identity, boundary effect, boundaryARN *string) {
 	own := sts.NewFromConfig(p.s.AWS(key, ""))
 	session, err := own.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{})
 	check(t, err)
-	p.temporary(caller{kind: userSession, identity: identity, boundary: boundary, arn: arn}, session.Credentials)
+	p.add(caller{kind: userSession, identity: identity, boundary: boundary, arn: arn, key: servertest.Session(session.Credentials)})
 
 	name = fmt.Sprintf("f-%s-%s", identity, boundary)
 	p.sessions = append(p.sessions, "arn:aws:sts::"+p.admin.Account+":federated-user/"+name)
 	for _, e := range optional {
 		out, err := own.GetFederationToken(t.Context(), &sts.GetFederationTokenInput{Name: &name, Policy: passed(e)})
 		check(t, err)
-		p.temporary(caller{kind: federated, identity: identity, boundary: boundary, session: e, arn: *out.FederatedUser.Arn}, out.Credentials)
+		p.add(caller{kind: federated, identity: identity, boundary: boundary, session: e, arn: *out.FederatedUser.Arn, key: servertest.Session(out.Credentials)})
 	}
 }
 
 func (p *people) role(identity, boundary effect, boundaryARN *string) {
 	t := p.t
 	name := fmt.Sprintf("r-%s-%s", identity, boundary)
-	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}}`, p.admin.Account)
+	trust := servertest.Trust(p.admin.Account, "sts:AssumeRole")
 	made, err := p.iam.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust, PermissionsBoundary: boundaryARN})
 	check(t, err)
 	_, err = p.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("p"), PolicyDocument: aws.String(document(identity, ""))})
@@ -153,7 +154,7 @@ func (p *people) role(identity, boundary effect, boundaryARN *string) {
 	for _, e := range optional {
 		out, err := p.sts.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: made.Role.Arn, RoleSessionName: aws.String("session"), Policy: passed(e)})
 		check(t, err)
-		p.temporary(caller{kind: roleSession, identity: identity, boundary: boundary, session: e, arn: *out.AssumedRoleUser.Arn}, out.Credentials)
+		p.add(caller{kind: roleSession, identity: identity, boundary: boundary, session: e, arn: *out.AssumedRoleUser.Arn, key: servertest.Session(out.Credentials)})
 	}
 }
 
@@ -162,12 +163,6 @@ func passed(e effect) *string {
 		return nil
 	}
 	return aws.String(document(e, ""))
-}
-
-func (p *people) temporary(c caller, made *ststypes.Credentials) {
-	c.key = server.Credentials{AccessKeyID: *made.AccessKeyId, SecretAccessKey: *made.SecretAccessKey}
-	c.token = *made.SessionToken
-	p.add(c)
 }
 
 func check(t testing.TB, err error) {

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -66,7 +67,8 @@ func between(key string, from, to time.Time) fact {
 func TestGlobalConditionKeys(t *testing.T) {
 	const vpc, vpce, name = "vpc-0a1b2c3d4e5f60718", "vpce-0123456789abcdef0", "probed"
 	w := &world{t: t, callers: map[callerKey]*caller{}, through: map[effect]*servertest.Server{}}
-	w.s = servertest.Start(t, servertest.Config(func(c *config.Config) {
+	issuer := servertest.NewIssuer(t)
+	w.s = servertest.Start(t, issuer.Trusted(), servertest.Config(func(c *config.Config) {
 		c.Network.VPCs = []config.VPC{{ID: vpc}}
 		c.Network.Endpoints = []config.Endpoint{{ID: vpce, VPC: vpc, Listen: []string{"127.0.0.1:0"}, DNSNames: []string{endpointName}}}
 	}))
@@ -97,7 +99,7 @@ func TestGlobalConditionKeys(t *testing.T) {
 			put(condition)
 			defer put(condition0)
 			answer := s.Send(t, servertest.Raw{Service: "secretsmanager", Target: "secretsmanager.GetSecretValue", Body: `{"SecretId":"` + *made.ARN + `"}`,
-				Key: c.key, Token: c.token, Before: func(r *http.Request) {
+				Key: c.key, Before: func(r *http.Request) {
 					r.Header.Set("User-Agent", "probe/1")
 					r.Header.Set("Referer", "https://example.com/")
 				}})
@@ -133,7 +135,7 @@ func TestGlobalConditionKeys(t *testing.T) {
 		is("aws:ViaAWSService", "false"), none("aws:CalledVia"), none("aws:CalledViaFirst"), none("aws:CalledViaLast"),
 		is("aws:UserAgent", "probe/1"), is("aws:referer", "https://example.com/"),
 		none("aws:PrincipalServiceName"), none("aws:PrincipalServiceNamesList"), none("aws:SourceAccount"), none("aws:SourceArn"), none("aws:SourceOwner"),
-		none("aws:PrincipalOrgID"), none("aws:PrincipalOrgPaths"), none("aws:RequestTag/app"), none("aws:TagKeys"), none("aws:FederatedProvider"),
+		none("aws:PrincipalOrgID"), none("aws:PrincipalOrgPaths"), none("aws:RequestTag/app"), none("aws:TagKeys"),
 		none("kms:ViaService"), none("kms:CallerAccount"),
 	}
 	nested := []fact{
@@ -145,7 +147,7 @@ func TestGlobalConditionKeys(t *testing.T) {
 		none("aws:SourceIp"), none("aws:VpcSourceIp"), none("aws:SourceVpc"), none("aws:SourceVpce"), is("aws:PrincipalIsAWSService", "false"), none("aws:SourceArn"),
 		is("aws:RequestedRegion", servertest.Region), is("aws:SecureTransport", "true"), is("aws:UserAgent", "probe/1"),
 	}
-	for _, who := range w.probed(t, begun) {
+	for _, who := range w.probed(t, issuer, begun) {
 		t.Run(who.name, func(t *testing.T) {
 			onKey(condition0)
 			probe(t, &who.caller, w.s, onSecret, append(append(who.facts, always...), public...))
@@ -168,7 +170,7 @@ type probed struct {
 }
 
 // probed makes one caller of each kind.
-func (w *world) probed(t *testing.T, begun time.Time) []probed {
+func (w *world) probed(t *testing.T, issuer *servertest.Issuer, begun time.Time) []probed {
 	const account = servertest.Account
 	tag := []iamtypes.Tag{{Key: aws.String("team"), Value: aws.String("blue")}, {Key: aws.String("stage"), Value: aws.String("prod")}}
 	client := w.s.IAM()
@@ -180,16 +182,13 @@ func (w *world) probed(t *testing.T, begun time.Time) []probed {
 	ann := caller{arn: *user.User.Arn}
 	ann.key.AccessKeyID, ann.key.SecretAccessKey = *made.AccessKey.AccessKeyId, *made.AccessKey.SecretAccessKey
 
-	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":%q},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}}`, account)
+	trust := servertest.Trust(account, "sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 	role, err := client.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("app"), Path: aws.String("/dept/"), AssumeRolePolicyDocument: &trust, Tags: tag})
 	check(t, err)
 	_, err = client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("app"), PolicyName: aws.String("p"), PolicyDocument: aws.String(document(allows, ""))})
 	check(t, err)
 
-	session := func(c caller, made *ststypes.Credentials) caller {
-		c.key.AccessKeyID, c.key.SecretAccessKey, c.token = *made.AccessKeyId, *made.SecretAccessKey, *made.SessionToken
-		return c
-	}
+	session := func(made *ststypes.Credentials) caller { return caller{key: servertest.Session(made)} }
 	sessionTag := []ststypes.Tag{{Key: aws.String("stage"), Value: aws.String("test")}}
 	own := sts.NewFromConfig(w.s.AWS(ann.key, ""))
 	plain, err := own.GetSessionToken(t.Context(), nil)
@@ -198,23 +197,64 @@ func (w *world) probed(t *testing.T, begun time.Time) []probed {
 	check(t, err)
 	taken, err := own.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: aws.String("web-1"), SourceIdentity: aws.String("ann"), Tags: sessionTag})
 	check(t, err)
-	root := w.s.RootCredentials(t, account)
-	rootCaller := caller{}
-	rootCaller.key.AccessKeyID, rootCaller.key.SecretAccessKey = root.AccessKeyID, root.SecretAccessKey
+	proved := w.withFactor(t, own)
+	provider, pod := w.pod(t, issuer)
 
-	longTerm := []fact{none("aws:TokenIssueTime"), none("aws:MultiFactorAuthPresent"), none("aws:MultiFactorAuthAge"), none("aws:SourceIdentity")}
-	temporary := []fact{between("aws:TokenIssueTime", begun, time.Now().Add(time.Second)), is("aws:MultiFactorAuthPresent", "false"), none("aws:MultiFactorAuthAge")}
+	longTerm := []fact{none("aws:TokenIssueTime"), none("aws:MultiFactorAuthPresent"), none("aws:MultiFactorAuthAge"), none("aws:SourceIdentity"), none("aws:FederatedProvider")}
+	issued := between("aws:TokenIssueTime", begun, time.Now().Add(time.Second))
+	temporary := []fact{issued, is("aws:MultiFactorAuthPresent", "false"), none("aws:MultiFactorAuthAge")}
+	unvouched := append(temporary[:len(temporary):len(temporary)], none("aws:FederatedProvider"))
 	ofUser := []fact{is("aws:PrincipalArn", ann.arn), is("aws:PrincipalType", "User"), is("aws:userid", *user.User.UserId), is("aws:username", "ann"),
 		is("aws:PrincipalTag/team", "blue"), is("aws:PrincipalTag/stage", "prod"), none("aws:PrincipalTag/other")}
 	return []probed{
-		{"root", rootCaller, append([]fact{is("aws:PrincipalArn", "arn:aws:iam::"+account+":root"), is("aws:PrincipalType", "Account"), is("aws:userid", account),
+		{"root", caller{key: rootKey(t, w.s, account)}, append([]fact{is("aws:PrincipalArn", "arn:aws:iam::"+account+":root"), is("aws:PrincipalType", "Account"), is("aws:userid", account),
 			none("aws:username"), none("aws:PrincipalTag/team")}, longTerm...)},
 		{"user", ann, append(ofUser, longTerm...)},
-		{"session of a user", session(ann, plain.Credentials), append(append(ofUser[:len(ofUser):len(ofUser)], none("aws:SourceIdentity")), temporary...)},
-		{"federated user", session(caller{}, joe.Credentials), append([]fact{is("aws:PrincipalArn", "arn:aws:sts::"+account+":federated-user/joe"), is("aws:PrincipalType", "FederatedUser"),
-			is("aws:userid", account+":joe"), none("aws:username"), is("aws:PrincipalTag/stage", "test"), none("aws:SourceIdentity")}, temporary...)},
-		{"role session", session(caller{}, taken.Credentials), append([]fact{is("aws:PrincipalArn", *role.Role.Arn), is("aws:PrincipalType", "AssumedRole"),
+		{"session of a user", session(plain.Credentials), append(append(ofUser[:len(ofUser):len(ofUser)], none("aws:SourceIdentity")), unvouched...)},
+		{"session of a user with a second factor", session(proved), append(ofUser[:len(ofUser):len(ofUser)], issued, is("aws:MultiFactorAuthPresent", "true"), fact{
+			[]string{condition("Null", "aws:MultiFactorAuthAge", "true"), condition("NumericGreaterThan", "aws:MultiFactorAuthAge", "600"), condition("NumericLessThan", "aws:MultiFactorAuthAge", "0")},
+			[]string{condition("NumericLessThan", "aws:MultiFactorAuthAge", "600")},
+		})},
+		{"federated user", session(joe.Credentials), append([]fact{is("aws:PrincipalArn", "arn:aws:sts::"+account+":federated-user/joe"), is("aws:PrincipalType", "FederatedUser"),
+			is("aws:userid", account+":joe"), none("aws:username"), is("aws:PrincipalTag/stage", "test"), none("aws:SourceIdentity")}, unvouched...)},
+		{"role session", session(taken.Credentials), append([]fact{is("aws:PrincipalArn", *role.Role.Arn), is("aws:PrincipalType", "AssumedRole"),
 			is("aws:userid", *role.Role.RoleId+":web-1"), none("aws:username"), is("aws:PrincipalTag/team", "blue"), is("aws:PrincipalTag/stage", "test"),
-			is("aws:SourceIdentity", "ann")}, temporary...)},
+			is("aws:SourceIdentity", "ann")}, unvouched...)},
+		{"role session of a web identity", session(pod.Credentials), append([]fact{is("aws:PrincipalArn", "arn:aws:iam::"+account+":role/pod"), is("aws:PrincipalType", "AssumedRole"),
+			is("aws:FederatedProvider", provider), none("aws:username"), none("aws:SourceIdentity"), none("aws:PrincipalTag/team")}, temporary...)},
 	}
+}
+
+// withFactor makes a session of a user that shows a second factor.
+func (w *world) withFactor(t *testing.T, own *sts.Client) *ststypes.Credentials {
+	device, err := w.s.IAM().CreateVirtualMFADevice(t.Context(), &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: aws.String("phone")})
+	check(t, err)
+	seed, err := base32.StdEncoding.DecodeString(string(device.VirtualMFADevice.Base32StringSeed))
+	check(t, err)
+	now := time.Now()
+	code := func(step time.Duration) *string {
+		return aws.String(servertest.TOTP(seed, now.Add(30*time.Second*step)))
+	}
+	serial := device.VirtualMFADevice.SerialNumber
+	_, err = w.s.IAM().EnableMFADevice(t.Context(), &iam.EnableMFADeviceInput{UserName: aws.String("ann"), SerialNumber: serial, AuthenticationCode1: code(-1), AuthenticationCode2: code(0)})
+	check(t, err)
+	out, err := own.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{SerialNumber: serial, TokenCode: code(1)})
+	check(t, err)
+	return out.Credentials
+}
+
+// pod takes a role with the token of a provider.
+func (w *world) pod(t *testing.T, issuer *servertest.Issuer) (provider string, out *sts.AssumeRoleWithWebIdentityOutput) {
+	made, err := w.s.IAM().CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: &issuer.URL, ClientIDList: []string{"sts.amazonaws.com"}})
+	check(t, err)
+	provider = *made.OpenIDConnectProviderArn
+	trust := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"` + provider + `"},"Action":"sts:AssumeRoleWithWebIdentity"}}`
+	role := w.s.Role(t, w.s.Admin, "pod", trust, document(allows, ""))
+	anonymous := w.s.AWS(w.s.Admin, "")
+	anonymous.Credentials = aws.AnonymousCredentials{}
+	out, err = sts.NewFromConfig(anonymous).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: &role, RoleSessionName: aws.String("pod-1"), WebIdentityToken: aws.String(issuer.Token(t, time.Now(), nil)),
+	})
+	check(t, err)
+	return provider, out
 }

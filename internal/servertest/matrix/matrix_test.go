@@ -99,7 +99,7 @@ func (w *world) send(t *testing.T, q *question, unsigned bool) servertest.Answer
 	}
 	raw := servertest.Raw{Service: q.o.service.Name, Target: q.o.target(), Body: string(body), Unsigned: unsigned}
 	if c := w.callers[callerKey{q.caller, q.identity, q.boundary, q.session}]; !unsigned {
-		raw.Key, raw.Token = c.key, c.token
+		raw.Key = c.key
 	}
 	return w.through[q.endpoint].Send(t, raw)
 }
@@ -204,7 +204,7 @@ func (w *world) unrevealed(t *testing.T) {
 				body, err := json.Marshal(input)
 				check(t, err)
 				c := w.callers[key]
-				answer := w.s.Send(t, servertest.Raw{Service: o.service.Name, Target: o.target(), Body: string(body), Key: c.key, Token: c.token})
+				answer := w.s.Send(t, servertest.Raw{Service: o.service.Name, Target: o.target(), Body: string(body), Key: c.key})
 				answers[n] = strings.ReplaceAll(string(answer.Body), input[member].(string), "<name>")
 			}
 			asked++

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
-	"github.com/strongroom/strongroom/internal/server"
 	"github.com/strongroom/strongroom/internal/servertest"
 )
 
@@ -24,7 +23,7 @@ const expired = "ExpiredTokenException"
 func (w *tenant) readsWith(made *ststypes.Credentials, n int) error {
 	answer := w.nodes[n].Send(w.t, servertest.Raw{
 		Service: "secretsmanager", Target: "secretsmanager.GetSecretValue", Body: `{"SecretId":"app"}`,
-		Key: server.Credentials{AccessKeyID: *made.AccessKeyId, SecretAccessKey: *made.SecretAccessKey}, Token: *made.SessionToken,
+		Key: servertest.Session(made),
 	})
 	if code, message := answer.Error(); code != "" {
 		return &refusal{code, message}
@@ -64,7 +63,7 @@ func (w *tenant) roleARN(name string) string {
 
 // role makes a role that the account may take.
 func (w *tenant) role(name string, n int) error {
-	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}}`, w.admin.Account)
+	trust := servertest.Trust(w.admin.Account, "sts:AssumeRole")
 	_, err := w.iam(n).CreateRole(w.t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
 	return err
 }
@@ -229,9 +228,9 @@ func (w *tenant) userRevoked() right {
 	}
 }
 
-// rightsByPolicies are managed policies and boundaries of users.
+// rightsByPolicies are managed policies, groups and boundaries of users.
 func (w *tenant) rightsByPolicies() []right {
-	return []right{w.detached(), w.version(), w.boundary()}
+	return []right{w.detached(), w.version(), w.group(), w.boundary()}
 }
 
 func (w *tenant) policy(name, document string) string {
@@ -271,6 +270,26 @@ func (w *tenant) version() right {
 		}
 	}
 	return right{"another version of a policy", set("v1"), set("v2"), w.reads(c), accessDenied}
+}
+
+func (w *tenant) group() right {
+	c := w.nodes[0].UserOf(w.t, w.admin, "member", "")
+	_, err := w.iam(0).CreateGroup(w.t.Context(), &iam.CreateGroupInput{GroupName: aws.String("readers")})
+	check(w.t, err)
+	_, err = w.iam(0).AttachGroupPolicy(w.t.Context(), &iam.AttachGroupPolicyInput{GroupName: aws.String("readers"), PolicyArn: aws.String(w.policy("of-a-group", all))})
+	check(w.t, err)
+	return right{
+		"removed from a group",
+		func(n int) error {
+			_, err := w.iam(n).AddUserToGroup(w.t.Context(), &iam.AddUserToGroupInput{UserName: &c.User, GroupName: aws.String("readers")})
+			return err
+		},
+		func(n int) error {
+			_, err := w.iam(n).RemoveUserFromGroup(w.t.Context(), &iam.RemoveUserFromGroupInput{UserName: &c.User, GroupName: aws.String("readers")})
+			return err
+		},
+		w.reads(c), accessDenied,
+	}
 }
 
 func (w *tenant) boundary() right {
