@@ -109,6 +109,9 @@ func (n *Needles) index(f form) {
 	n.forms = append(n.forms, f)
 	step := f.least - gram + 1
 	for at := 0; at+gram <= len(f.text); at += step {
+		if bytes.Count(f.text[at:at+gram], f.text[at:at+1]) == gram {
+			continue // One byte over and over, as a picture may have, is no value's.
+		}
 		var h uint64
 		for _, c := range f.text[at : at+gram] {
 			h = h*multiplier + uint64(c) + 1

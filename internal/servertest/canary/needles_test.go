@@ -135,6 +135,26 @@ func TestChanceIsNoHit(t *testing.T) {
 	t.Logf("searched in %v", time.Since(start))
 }
 
+// A value that has a run of one byte, as pictures do, is found by what surrounds it,
+// and a page full of that byte is no hit.
+func TestRunsOfOneByteAreNoHit(t *testing.T) {
+	random := make([]byte, 64)
+	mathrand.NewChaCha8([32]byte{2}).Read(random)
+	value := bytes.Join([][]byte{random[:32], bytes.Repeat([]byte{0xff}, 100), random[32:]}, nil)
+	n := New()
+	if err := n.Add("it", value); err != nil {
+		t.Fatal(err)
+	}
+	if found := hits(t, n, bytes.NewReader(bytes.Repeat([]byte{0xff}, 8192))); len(found) != 0 {
+		t.Errorf("found %v in a page of one byte", found)
+	}
+	for _, part := range [][]byte{value, value[:32], value[len(value)-32:]} {
+		if len(hits(t, n, bytes.NewReader(part))) == 0 {
+			t.Errorf("%d bytes of the value are not found", len(part))
+		}
+	}
+}
+
 func TestShortValuesAreRefused(t *testing.T) {
 	if New().Add("short", make([]byte, MinValue-1)) == nil {
 		t.Error("accepted")
