@@ -35,7 +35,7 @@ func TestAssumeRole(t *testing.T) {
 			if !out.Credentials.Expiration.Equal(b.watch.now().Add(time.Hour)) || !strings.HasPrefix(*out.Credentials.AccessKeyId, "ASIA") {
 				t.Errorf("credentials %s until %s", *out.Credentials.AccessKeyId, out.Credentials.Expiration)
 			}
-			if out.PackedPolicySize != nil || out.SourceIdentity != nil {
+			if packedSize(out) != nil || out.SourceIdentity != nil {
 				t.Error("sizes and identities that nobody asked for")
 			}
 			key := servertest.Session(out.Credentials)

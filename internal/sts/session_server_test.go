@@ -62,8 +62,8 @@ func TestSessionPolicies(t *testing.T) {
 	} {
 		out, err := b.assume(b.Admin, role, c.change)
 		ok(t, err)
-		if (out.PackedPolicySize != nil) != c.sized || c.sized && (*out.PackedPolicySize < 1 || *out.PackedPolicySize > 100) {
-			t.Errorf("%s: packed size %v", name, aws.ToInt32(out.PackedPolicySize))
+		if (packedSize(out) != nil) != c.sized || c.sized && (*packedSize(out) < 1 || *packedSize(out) > 100) {
+			t.Errorf("%s: packed size %v", name, aws.ToInt32(packedSize(out)))
 		}
 		key := servertest.Session(out.Credentials)
 		if err := b.read(key); (err == nil) != c.read {
@@ -184,8 +184,8 @@ func TestPackedSize(t *testing.T) {
 	}
 	out, err := b.assume(b.Admin, role, tags(30, 200))
 	ok(t, err)
-	if *out.PackedPolicySize < 40 || *out.PackedPolicySize > 100 {
-		t.Errorf("packed size %d", *out.PackedPolicySize)
+	if *packedSize(out) < 40 || *packedSize(out) > 100 {
+		t.Errorf("packed size %d", *packedSize(out))
 	}
 	ok(t, b.read(servertest.Session(out.Credentials)))
 	_, err = b.assume(b.Admin, role, tags(50, 256))

@@ -158,8 +158,8 @@ func TestGetFederationToken(t *testing.T) {
 		out, err := b.STS(bob).GetFederationToken(t.Context(), in)
 		ok(t, err)
 		if *out.FederatedUser.Arn != "arn:aws:sts::111122223333:federated-user/guest" || *out.FederatedUser.FederatedUserId != home+":guest" ||
-			out.PackedPolicySize == nil || (*out.PackedPolicySize > 0) != c.size {
-			t.Errorf("%s: %+v, packed size %v", name, out.FederatedUser, aws.ToInt32(out.PackedPolicySize))
+			packedSize(out) == nil || (*packedSize(out) > 0) != c.size {
+			t.Errorf("%s: %+v, packed size %v", name, out.FederatedUser, aws.ToInt32(packedSize(out)))
 		}
 		key := servertest.Session(out.Credentials)
 		if err := b.read(key); (err == nil) != c.read {
