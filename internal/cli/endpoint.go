@@ -190,7 +190,7 @@ func writeCoreDNS(b *strings.Builder, names []string, at []netip.Addr) {
 			continue
 		}
 		done = append(done, zone)
-		label := `[^.]+\.` // of the wildcard
+		label := `[^.]+[.]` // of the wildcard
 		switch itself, wild := slices.Contains(names, zone), slices.Contains(names, "*."+zone); {
 		case itself && wild:
 			label = "(" + label + ")?"
@@ -199,7 +199,7 @@ func writeCoreDNS(b *strings.Builder, names []string, at []netip.Addr) {
 		}
 		fmt.Fprintf(b, "%s {\n", zone)
 		for _, family := range []string{"A", "AAAA"} {
-			fmt.Fprintf(b, "    template IN %s %s {\n        match \"^%s%s\\.$\"\n", family, zone, label, strings.ReplaceAll(zone, ".", `\.`))
+			fmt.Fprintf(b, "    template IN %s %s {\n        match \"^%s%s[.]$\"\n", family, zone, label, strings.ReplaceAll(zone, ".", "[.]"))
 			for _, a := range at {
 				if a.Is4() == (family == "A") {
 					fmt.Fprintf(b, "        answer \"{{ .Name }} 60 IN %s %s\"\n", family, a)

@@ -77,8 +77,8 @@ func serve(ctx context.Context, env *Env, cfg config.Config, load func() (config
 	for _, w := range server.Warnings(cfg.InsecureHTTP) {
 		log.Warn(w)
 	}
+	onHangup(ctx, func() { _ = s.ReloadNetwork() }) // It logs what is wrong.
 	err = s.Serve(ctx, func(a net.Addr) {
-		onHangup(ctx, func() { _ = s.ReloadNetwork() }) // It logs what is wrong.
 		st := s.Status()
 		log.Info("serving", "api", server.Endpoint(cfg), "address", a.String(), "account", st.Account, "engine", st.Engine)
 	})

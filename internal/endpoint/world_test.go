@@ -194,3 +194,17 @@ func metric(t *testing.T, s *servertest.Server, name string, labels map[string]s
 	}
 	return 0
 }
+
+// forced is a client that shows its certificate whoever is asked for: Go's own
+// leaves out what the server will not trust.
+func forced(t *testing.T, s *servertest.Server, d dialer, name string, own []tls.Certificate) *http.Client {
+	t.Helper()
+	h := client(t, s, d, name)
+	h.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if len(own) == 0 {
+			return &tls.Certificate{}, nil
+		}
+		return &own[0], nil
+	}
+	return h
+}
