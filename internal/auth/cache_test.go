@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/strongroom/strongroom/internal/aws"
@@ -71,6 +72,34 @@ func TestCacheIsBounded(t *testing.T) {
 	_, _, _ = c.keep(fmt.Sprint(cacheLimit+999), 2, id, nil)
 	if len(c.entries) != cacheLimit {
 		t.Errorf("%d entries after one was renewed", len(c.entries))
+	}
+}
+
+// Sessions count for what they hold, so that many with long policies do not take
+// more memory than many without.
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	s := &shelf{}
+	c := newCache(s, s, nil, func(string) {})
+	doc, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":["*"` + strings.Repeat(`,"*:*"`, 300) + `]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := &Identity{Principal: &aws.Principal{}, Session: &aws.Session{Policies: []aws.SessionPolicy{{Text: "x"}}}, Policies: policy.Set{Session: []policy.Source{{Doc: doc}}}}
+	keep := func(i int) { _, _, _ = c.keep(fmt.Sprint(i), 1, id, nil) }
+	for i := range 10_000 {
+		keep(i)
+	}
+	if held := len(c.entries) * doc.Memory(); held < cacheLimit*cacheUnit/2 || held > cacheLimit*cacheUnit {
+		t.Errorf("%d sessions hold %d MB", len(c.entries), held>>20)
+	}
+	for range 3 {
+		keep(1) // Again and again is once.
+	}
+	for k := range c.entries {
+		c.forget(k)
+	}
+	if c.weight != 0 {
+		t.Errorf("an empty cache weighs %d", c.weight)
 	}
 }
 

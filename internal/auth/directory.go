@@ -83,9 +83,14 @@ type Generations interface {
 // its generations have no region.
 const IAMGeneration = "iam"
 
-// cacheLimit bounds the identities held in memory. A full cache drops an
-// arbitrary entry: with 100,000 keys in use the next load costs two statements.
-const cacheLimit = 100_000
+// cacheLimit bounds the identities held in memory, and what sessions hold of their
+// own, in units of cacheUnit bytes: everybody who may take a role can make as many
+// sessions as it likes, each with policies and tags. A full cache drops arbitrary
+// entries: with 100,000 keys in use the next load costs two statements.
+const (
+	cacheLimit = 100_000
+	cacheUnit  = 4 << 10
+)
 
 // cache keeps identities under the generation they were loaded at. Unknown keys
 // are not remembered: whoever guesses ids could push the useful entries out, and
@@ -100,11 +105,32 @@ type cache struct {
 
 	mu      sync.RWMutex
 	entries map[string]cached
+	// weight is that of all entries.
+	weight int
 }
 
 type cached struct {
 	generation int64
 	identity   *Identity
+	weight     int
+}
+
+// weight is how many units of the cache an identity takes. Users, roles and their
+// policies are bounded by the quotas of their account; what a session brings is not.
+func (id *Identity) weight() int {
+	if id.Session == nil {
+		return 1
+	}
+	n := len(id.Token)
+	for _, t := range id.Session.Tags {
+		n += 2 * (len(t.Key) + len(t.Value)) // The principal has them again.
+	}
+	for i := range id.Policies.Session {
+		if i < len(id.Session.Policies) && id.Session.Policies[i].ARN == "" { // Managed ones are shared.
+			n += id.Policies.Session[i].Doc.Memory()
+		}
+	}
+	return 1 + n/cacheUnit
 }
 
 func newCache(dir Directory, gens Generations, keys session.Keys, dropped func(string)) *cache {
@@ -248,16 +274,19 @@ func (c *cache) keep(key string, generation int64, id *Identity, err error) (*Id
 	if err != nil {
 		return nil, 0, err
 	}
+	weight := id.weight()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.entries[key]; !ok && len(c.entries) >= cacheLimit {
-		for k := range c.entries {
-			delete(c.entries, k)
+	c.drop(key)
+	for k := range c.entries {
+		if c.weight+weight <= cacheLimit {
 			break
 		}
+		c.drop(k)
 	}
 	// Cloned: it may be a piece of a header, which would be kept whole.
-	c.entries[strings.Clone(key)] = cached{generation, id}
+	c.entries[strings.Clone(key)] = cached{generation, id, weight}
+	c.weight += weight
 	return id, generation, nil
 }
 
@@ -265,7 +294,15 @@ func (c *cache) keep(key string, generation int64, id *Identity, err error) (*Id
 func (c *cache) forget(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, ok := c.entries[key]
-	delete(c.entries, key)
+	return c.drop(key)
+}
+
+// drop expects mu to be held.
+func (c *cache) drop(key string) bool {
+	e, ok := c.entries[key]
+	if ok {
+		c.weight -= e.weight
+		delete(c.entries, key)
+	}
 	return ok
 }
