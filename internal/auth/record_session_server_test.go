@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,4 +176,39 @@ func TestRecordsOfRevocation(t *testing.T) {
 	if got = last(called(t, s, "RevokeSessions")); got["errorMessage"] != "The role with name missing cannot be found." {
 		t.Errorf("%v", got["errorMessage"])
 	}
+}
+
+// ID tokens that prove nothing are counted like bad signatures: two hundred of them
+// leave one record.
+func TestTokenFlood(t *testing.T) {
+	var moved atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }
+	issuer := servertest.NewIssuer(t)
+	s := servertest.Start(t, issuer.Trusted(), servertest.Now(now))
+	if _, err := s.IAM().CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: &issuer.URL, ClientIDList: []string{"sts.amazonaws.com"}}); err != nil {
+		t.Fatal(err)
+	}
+	before := len(records(t, s))
+	late := issuer.Token(t, time.Now(), map[string]any{"exp": 1})
+	role := "arn:aws:iam::" + servertest.Account + ":role/app"
+	const flood = 200
+	for range flood {
+		if _, err := s.STS(s.Admin).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: aws.String("pod"), WebIdentityToken: &late}); err == nil {
+			t.Fatal("an expired token was taken")
+		}
+	}
+	moved.Store(int64(time.Minute + time.Second)) // The window is over.
+	var told []record
+	for range 100 {
+		if told = records(t, s)[before:]; len(told) > 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if len(told) != 1 {
+		t.Fatalf("%d records tell of the flood", len(told))
+	}
+	holds(t, "serviceEventDetails", told[0]["serviceEventDetails"], obj{"since": instant, "until": instant, "requests": float64(flood), "others": 0.0, "sources": []any{obj{
+		"sourceIPAddress": "127.0.0.1", "errorCode": "ExpiredTokenException", "requests": float64(flood),
+		"first": obj{"eventTime": instant, "eventSource": "sts.amazonaws.com", "eventName": "AssumeRoleWithWebIdentity", "userAgent": `~.*`}}}})
 }
