@@ -162,6 +162,12 @@ func TestCreateRoleErrors(t *testing.T) {
 	ok(t, create(sdk.CreateRoleInput{AssumeRolePolicyDocument: str(trustOf(accountRoot) + strings.Repeat(" ", 2048))}))
 	_, err = b.admin.CreateRole(t.Context(), &sdk.CreateRoleInput{RoleName: str("three"), AssumeRolePolicyDocument: str(trustOf(accountRoot))})
 	b.want(t, op, err, 409, "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 2")
+	tagged := &sdk.CreateRoleInput{RoleName: str("four"), AssumeRolePolicyDocument: str(trustOf(accountRoot)), Tags: []types.Tag{{Key: str("k"), Value: str("v")}}}
+	for action, policy := range map[string]string{"CreateRole": servertest.Allow("*", "iam:TagRole"), "TagRole": servertest.Allow("*", "iam:CreateRole")} {
+		_, err = b.as(b.User(t, "without-"+action, policy)).CreateRole(t.Context(), tagged)
+		b.want(t, op, err, 403, "AccessDenied", "User: arn:aws:iam::111122223333:user/without-"+action+" is not authorized to perform: iam:"+action+
+			" on resource: arn:aws:iam::111122223333:role/four because no identity-based policy allows the iam:"+action+" action")
+	}
 	_, err = b.admin.UpdateAssumeRolePolicy(t.Context(), &sdk.UpdateAssumeRolePolicyInput{RoleName: str("one"), PolicyDocument: &long})
 	b.want(t, "UpdateAssumeRolePolicy", err, 409, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 2048")
 }
@@ -230,7 +236,11 @@ func TestTrustIsBound(t *testing.T) {
 		if got := b.trust(t, "app"); got != given {
 			t.Errorf("shown as %s", got)
 		}
-		must(b.admin.DeleteUser(t.Context(), &sdk.DeleteUserInput{UserName: str("bob")}))(t)
+		must(b.admin.UpdateUser(t.Context(), &sdk.UpdateUserInput{UserName: str("bob"), NewUserName: str("rob"), NewPath: str("/y/")}))(t)
+		if got, want := b.trust(t, "app"), text("arn:aws:iam::111122223333:user/y/rob", *caller.Arn); got != want {
+			t.Errorf("after the user was renamed: %s", got)
+		}
+		must(b.admin.DeleteUser(t.Context(), &sdk.DeleteUserInput{UserName: str("rob")}))(t)
 		must(b.admin.DeleteRole(t.Context(), &sdk.DeleteRoleInput{RoleName: str("caller")}))(t)
 		b.createUser("bob", "/x/")
 		b.createRole(t, "caller")
