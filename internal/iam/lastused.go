@@ -1,7 +1,10 @@
 package iam
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +23,9 @@ const (
 	// useLimit bounds the keys remembered. A full map drops an arbitrary one, which
 	// costs a write that was not needed.
 	useLimit = 100_000
+	// useBatch is how many are written in one transaction, so that other writes do
+	// not wait for long.
+	useBatch = 500
 )
 
 // use is when something was last used, and with what; zero is never.
@@ -112,23 +118,30 @@ func (d *Directory) FlushUses(ctx context.Context) error {
 	if len(pending) == 0 {
 		return nil
 	}
-	err := d.db.Maintain(ctx, func(tx store.Tx) error {
-		for k, u := range pending {
-			if err := saveUse(tx, k, u); err != nil {
-				return err
-			}
-		}
-		return nil
+	// In an order, so that nodes that write the same keys wait for each other and
+	// do not collide.
+	keys := slices.SortedFunc(maps.Keys(pending), func(a, b usedKey) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.id, b.id))
 	})
-	if err == nil {
-		return nil
+	for batch := range slices.Chunk(keys, useBatch) {
+		err := d.db.Maintain(ctx, func(tx store.Tx) error {
+			for _, k := range batch {
+				if err := saveUse(tx, k, pending[k]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for k, u := range pending { // those written are written again, to no effect
+				l.add(k, u)
+			}
+			return err
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for k, u := range pending {
-		l.add(k, u)
-	}
-	return err
+	return nil
 }
 
 func saveUse(tx store.Tx, k usedKey, u use) (err error) {

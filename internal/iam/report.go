@@ -87,7 +87,9 @@ func (s *Service) GetCredentialReport(ctx context.Context, _ *GetCredentialRepor
 	return &GetCredentialReportOutput{Content: []byte(r.Content), ReportFormat: new(ReportFormatTextCsv), GeneratedTime: wireTime(r.GeneratedAt)}, nil
 }
 
-// MakeReports makes the credential reports that were asked for; a job calls it.
+// MakeReports makes the credential reports that were asked for; a job calls it on
+// every node: looking costs a read, a lease would cost a write, and a report that
+// two nodes make is the same.
 func (s *Service) MakeReports(ctx context.Context) error {
 	var accounts []string
 	err := s.db.Read(ctx, func(tx store.Tx) (err error) {

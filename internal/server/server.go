@@ -202,7 +202,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "iam.uses", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.known.FlushUses(ctx)
 		}},
-		{Name: "iam.reports", Every: time.Second, Run: func(ctx context.Context) (time.Time, error) {
+		{Name: "iam.reports", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.iam.MakeReports(ctx)
 		}},
 		{Name: "denial.flush", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
