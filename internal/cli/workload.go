@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,6 +24,8 @@ const (
 	envRoleARN     = "AWS_ROLE_ARN"
 	envSessionName = "AWS_ROLE_SESSION_NAME"
 	envTokenFile   = "AWS_WEB_IDENTITY_TOKEN_FILE"
+	// envDepth counts how many of these commands wait for each other's credentials.
+	envDepth = "STRONGROOM_CREDENTIAL_DEPTH"
 )
 
 const (
@@ -33,6 +36,9 @@ const (
 	// refreshBefore is how long before their end credentials are made anew. SDKs do
 	// so five minutes before the end; what they are given should live longer.
 	refreshBefore = 6 * time.Minute
+	// maxDepth is how long a chain of profiles may be that each take a role with the
+	// credentials of the next.
+	maxDepth = 4
 )
 
 // workload says which role is taken, and with what proof: the flags of the
@@ -42,6 +48,7 @@ type workload struct {
 	roleARN, session, externalID, tokenFile string
 	duration                                time.Duration
 	now                                     func() time.Time
+	descended                               bool
 }
 
 func workloadFlags(c *cobra.Command, env *Env) *workload {
@@ -89,6 +96,9 @@ func (w *workload) prepare(ctx context.Context) (*taking, error) {
 	if w.session == "" {
 		w.session = defaultSession
 	}
+	if err := w.descend(); err != nil {
+		return nil, err
+	}
 	cfg, err := w.standard(ctx)
 	if err != nil {
 		return nil, err
@@ -120,6 +130,22 @@ func (w *workload) prepare(ctx context.Context) (*taking, error) {
 			"name one with --endpoint URL, AWS_ENDPOINT_URL or endpoint_url in the profile")
 	}
 	return t, nil
+}
+
+// descend refuses to start one more of a chain that has no end: a profile whose
+// credential_process asks for the credentials of the same profile, by its name or by
+// an inherited AWS_PROFILE, would start processes for ever.
+func (w *workload) descend() error {
+	if w.descended {
+		return nil // this process counts once, however often it takes the role
+	}
+	depth, _ := strconv.Atoi(w.env.Getenv(envDepth)) // unset, or of somebody else's making: 0
+	if depth >= maxDepth {
+		return withHint(errors.New("the profile takes its credentials from this command, which asks the profile for credentials"),
+			"name the profile that holds the first credentials with --profile")
+	}
+	w.descended = true
+	return os.Setenv(envDepth, strconv.Itoa(depth+1))
 }
 
 // readToken reads an ID token. The error does not repeat what the file holds.

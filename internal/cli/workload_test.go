@@ -209,6 +209,15 @@ func TestCredentialProcess(t *testing.T) {
 			t.Errorf("%s: %v, %q", name, err, stderr)
 		}
 	}
+	// A profile that waits for itself ends, whichever way it names itself.
+	w.write("config", "[profile loop]\ncredential_process = strongroom credential-process --role-arn "+w.role+"\n[profile base]\n")
+	for _, args := range [][]string{{"--profile", "loop", "--role-arn", w.role}, {"--role-arn", w.role}} {
+		t.Setenv("AWS_PROFILE", "loop")
+		if _, stderr, err := w.process(args...); err == nil || !strings.Contains(stderr, "takes its credentials from this command") {
+			t.Errorf("%v: %v, %q", args, err, stderr)
+		}
+	}
+	os.Unsetenv("AWS_PROFILE")
 	os.Unsetenv("AWS_ENDPOINT_URL")
 	if _, stderr, err := w.process(take...); err == nil || !strings.Contains(stderr, "would go to Amazon") {
 		t.Errorf("without an endpoint: %v, %q", err, stderr)
@@ -414,6 +423,26 @@ func TestContainerCredentialsRefuse(t *testing.T) {
 		if cmd.ProcessState.ExitCode() != c.status || !strings.Contains(stderr.String(), c.want) {
 			t.Errorf("%s: %v, %q", name, err, stderr.String())
 		}
+	}
+}
+
+// A process that serves for long takes its role again and again.
+func TestRoleIsTakenManyTimes(t *testing.T) {
+	w := newWorkplace(t)
+	w.write("config", "[profile base]\n")
+	t.Setenv(envDepth, "")
+	all := &workload{access: access{env: &Env{Getenv: os.Getenv}, profile: "base"}, roleARN: w.role, duration: time.Hour, now: time.Now}
+	seen := map[string]bool{}
+	for range 3 * maxDepth {
+		h := &containerHandler{w: all}
+		got, err := h.current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[got.AccessKeyID] = true
+	}
+	if len(seen) != 3*maxDepth {
+		t.Errorf("%d credentials", len(seen))
 	}
 }
 
