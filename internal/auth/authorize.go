@@ -163,6 +163,12 @@ func (s *Service) holder(ctx context.Context, call *wire.Call) (*Identity, error
 	if refused, ok := errors.AsType[*sigv4.Error](withdrawn(err)); ok {
 		return nil, signatureError(call, refused)
 	}
+	if err == nil && p.AccessKeyID != "" {
+		// The signature may have been verified with what was known of the caller
+		// before (claimed): operation and record go by the name and the tags that
+		// the decision goes by.
+		call.Principal = id.Principal
+	}
 	return id, err
 }
 

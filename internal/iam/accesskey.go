@@ -31,7 +31,7 @@ func newAccessKey(keys Sealer, account, userID string, now, expires time.Time) (
 // CreateAccessKey makes a key for a user, or the caller; its secret is shown in
 // this answer only.
 func (s *Service) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error) {
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *Service) UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput)
 		// The model knows Expired, which only AWS itself can set.
 		return nil, wire.Invalid(ErrInvalidInput("Status must be Active or Inactive."))
 	}
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Service) UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput)
 
 // DeleteAccessKey destroys a key.
 func (s *Service) DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error) {
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s *Service) ListAccessKeys(ctx context.Context, in *ListAccessKeysInput) (
 	if err != nil {
 		return nil, err
 	}
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}

@@ -157,3 +157,21 @@ func count(t *testing.T, made, refused *atomic.Int64, err error, want string) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Whoever leaves its name out of a call means itself, also right after it was renamed
+// and another user got the name.
+func TestCallerWithoutNameIsItself(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		bob := b.as(b.User(t, "bob", servertest.Allow("*", "iam:*")))
+		was := must(bob.GetUser(t.Context(), nil))(t).User
+		must(b.admin.UpdateUser(t.Context(), &sdk.UpdateUserInput{UserName: str("bob"), NewUserName: str("robert")}))(t)
+		b.createUser("bob", "")
+		made := must(bob.CreateAccessKey(t.Context(), nil))(t).AccessKey
+		if *made.UserName != "robert" {
+			t.Errorf("a key was made for %s", *made.UserName)
+		}
+		if is := must(bob.GetUser(t.Context(), nil))(t).User; *is.UserId != *was.UserId {
+			t.Errorf("the caller is %s", *is.UserName)
+		}
+	})
+}

@@ -21,7 +21,7 @@ func (s *Service) CreateLoginProfile(ctx context.Context, in *CreateLoginProfile
 		// exist here.
 		return nil, wire.Invalid(validationError("1 validation error detected: Value at 'password' failed to satisfy constraint: Member must not be null"))
 	}
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Service) CreateLoginProfile(ctx context.Context, in *CreateLoginProfile
 
 // GetLoginProfile says whether a user, or the caller, has a password.
 func (s *Service) GetLoginProfile(ctx context.Context, in *GetLoginProfileInput) (*GetLoginProfileOutput, error) {
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (s *Service) allowTry(ctx context.Context, u user) error {
 
 // DeleteLoginProfile takes a user's, or the caller's, password away.
 func (s *Service) DeleteLoginProfile(ctx context.Context, in *DeleteLoginProfileInput) (*DeleteLoginProfileOutput, error) {
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func (s *Service) EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput)
 
 // DeactivateMFADevice takes a device from its user. The device stays.
 func (s *Service) DeactivateMFADevice(ctx context.Context, in *DeactivateMFADeviceInput) (*DeactivateMFADeviceOutput, error) {
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func (s *Service) ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (
 	if err != nil {
 		return nil, err
 	}
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}

@@ -83,16 +83,20 @@ func New(c Config) *Service {
 }
 
 // callerOr returns the user named, or the caller's own name where the operation
-// may leave it out (spec iam-sts.md 3.1).
-func callerOr(ctx context.Context, name *string) (string, error) {
+// may leave it out (spec iam-sts.md 3.1): the name as it is now, since another user
+// may have the one of before.
+func (s *Service) callerOr(ctx context.Context, name *string) (string, error) {
 	if name != nil {
 		return *name, nil
 	}
-	p := wire.CallFrom(ctx).Principal
-	if p.Type != aws.PrincipalUser {
+	if wire.CallFrom(ctx).Principal.Type != aws.PrincipalUser {
 		return "", wire.Invalid(validationError("Must specify userName when calling with non-User credentials"))
 	}
-	return p.UserName, nil
+	id, err := s.auth.Caller(ctx)
+	if err != nil {
+		return "", err
+	}
+	return id.Principal.UserName, nil
 }
 
 func isNoSuchEntity(err error) bool {

@@ -66,7 +66,7 @@ func (s *Service) GetUser(ctx context.Context, in *GetUserInput) (*GetUserOutput
 		}
 		return &GetUserOutput{User: &User{UserId: &p.Account, Arn: &p.ARN, CreateDate: wireTime(aws.Micros(created))}}, nil
 	}
-	name, err := callerOr(ctx, in.UserName)
+	name, err := s.callerOr(ctx, in.UserName)
 	if err != nil {
 		return nil, err
 	}
