@@ -220,6 +220,25 @@ func TestMalformedTrustPolicies(t *testing.T) {
 		"User: arn:aws:iam::111122223333:user/stranger is not authorized to perform: iam:UpdateAssumeRolePolicy on resource: role app because no identity-based policy allows the iam:UpdateAssumeRolePolicy action")
 }
 
+// The text of a trusted user in the place of a provider does not keep the user's from
+// being bound.
+func TestTrustIsBoundBesideProviders(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.createUser("bob", "")
+	bob := must(b.admin.GetUser(t.Context(), &sdk.GetUserInput{UserName: str("bob")}))(t).User
+	text := func(user string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + user + `","Federated":"` + *bob.Arn + `"},"Action":"sts:AssumeRole"}]}`
+	}
+	given := text(*bob.Arn)
+	must(b.admin.CreateRole(t.Context(), &sdk.CreateRoleInput{RoleName: str("app"), AssumeRolePolicyDocument: &given}))(t)
+	must(b.admin.DeleteUser(t.Context(), &sdk.DeleteUserInput{UserName: str("bob")}))(t)
+	b.createUser("bob", "")
+	if got := b.trust(t, "app"); got != text(*bob.UserId) {
+		t.Errorf("who was made again is trusted: %s", got)
+	}
+}
+
 // TestTrustIsBound: whoever is made again under the name of one that was trusted
 // is not; the policy shows the id of the one who was.
 func TestTrustIsBound(t *testing.T) {

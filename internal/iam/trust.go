@@ -19,7 +19,7 @@ func (s *Service) bindTrust(ctx context.Context, text string) (string, error) {
 	if policySize(text) > maxTrustPolicy {
 		return "", ErrLimitExceeded("Cannot exceed quota for ACLSizePerRole: %d", maxTrustPolicy)
 	}
-	ids := make(map[string]string)
+	ids := make(map[string]string) // of AWS principals, the only ones that have any
 	for ref := range doc.Principals() {
 		id, err := s.trusted(ctx, ref)
 		if err != nil {
@@ -28,7 +28,9 @@ func (s *Service) bindTrust(ctx context.Context, text string) (string, error) {
 		if id == "" {
 			return "", ErrMalformedPolicyDocument(`Invalid principal in policy: "%s":"%s"`, strings.ToUpper(ref.Type), ref.Value)
 		}
-		ids[ref.Value] = id
+		if ref.Type == "AWS" { // The same text may stand for a provider that there is not.
+			ids[ref.Value] = id
+		}
 	}
 	return policy.Rename(text, func(ref policy.PrincipalRef) (string, error) { return ids[ref.Value], nil })
 }
