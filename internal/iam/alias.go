@@ -54,7 +54,7 @@ func (s *Service) ListAccountAliases(ctx context.Context, in *ListAccountAliases
 	}
 	var aliases []string
 	err = s.db.Read(ctx, func(tx store.Tx) (err error) {
-		aliases, err = collect(tx, scanText, `SELECT alias FROM iam_account_aliases WHERE account = $1 ORDER BY alias`, account)
+		aliases, err = accountAliases(tx, account)
 		return err
 	})
 	if err != nil {
@@ -62,4 +62,8 @@ func (s *Service) ListAccountAliases(ctx context.Context, in *ListAccountAliases
 	}
 	aliases, marker := cut(aliases, func(a string) string { return a }, after, limit)
 	return &ListAccountAliasesOutput{AccountAliases: append([]string{}, aliases...), IsTruncated: new(marker != nil), Marker: marker}, nil
+}
+
+func accountAliases(tx store.Tx, account string) ([]string, error) {
+	return collect(tx, scanText, `SELECT alias FROM iam_account_aliases WHERE account = $1 ORDER BY alias`, account)
 }

@@ -73,6 +73,7 @@ func (s *Service) CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualM
 	if m.Sealed, err = s.keys.Seal(seedPurpose, seedContext(&m), seed); err != nil {
 		return nil, fmt.Errorf("seal MFA seed: %w", err)
 	}
+	var aliases []string
 	err = s.db.Write(ctx, func(tx store.Tx) error {
 		held, err := count(tx, `SELECT COUNT(*) FROM iam_mfa_devices WHERE account = $1 AND serial = $2`, m.Account, m.Serial)
 		if err != nil {
@@ -89,6 +90,9 @@ func (s *Service) CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualM
 		if n >= s.quotas.UsersPerAccount {
 			return ErrLimitExceeded("Cannot exceed quota for VirtualMFADevicesPerAccount: %d", s.quotas.UsersPerAccount)
 		}
+		if aliases, err = accountAliases(tx, m.Account); err != nil {
+			return err
+		}
 		m.CreatedAt = tx.Now()
 		return saveMFADevice(tx, m)
 	})
@@ -97,21 +101,20 @@ func (s *Service) CreateVirtualMFADevice(ctx context.Context, in *CreateVirtualM
 	}
 	out := &VirtualMFADevice{SerialNumber: &m.Serial, Tags: wireTags(m.Tags)}
 	out.Base32StringSeed = []byte(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed))
-	if out.QRCodePNG, err = qrCode(m.Account, *in.VirtualMFADeviceName, out.Base32StringSeed); err != nil {
-		return nil, err
-	}
-	return &CreateVirtualMFADeviceOutput{VirtualMFADevice: out}, nil
-}
-
-// qrCode is a picture of the address that authenticator apps read (API Reference,
-// VirtualMFADevice), with our name for the app to show beside the user's.
-func qrCode(account, name string, seed []byte) ([]byte, error) {
-	address := "otpauth://totp/" + url.PathEscape(name) + "@" + account + "?secret=" + string(seed) + "&issuer=Strongroom"
-	code, err := qr.Encode(address, qr.M)
+	accountName := append(aliases, m.Account)[0]
+	code, err := qr.Encode(otpauth(accountName, *in.VirtualMFADeviceName, string(out.Base32StringSeed)), qr.M)
 	if err != nil {
 		return nil, fmt.Errorf("encode QR code: %w", err)
 	}
-	return code.PNG(), nil
+	out.QRCodePNG = code.PNG()
+	return &CreateVirtualMFADeviceOutput{VirtualMFADevice: out}, nil
+}
+
+// otpauth is the address that authenticator apps read (API Reference,
+// VirtualMFADevice: the account's alias, if it has one), with our name for the app
+// to show beside the user's.
+func otpauth(accountName, device, seed string) string {
+	return "otpauth://totp/" + url.PathEscape(device+"@"+accountName) + "?secret=" + seed + "&issuer=Strongroom"
 }
 
 // EnableMFADevice gives a device to a user, who shows with two codes in a row that

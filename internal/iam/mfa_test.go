@@ -25,6 +25,13 @@ func TestTOTPVectors(t *testing.T) {
 	}
 }
 
+func TestOTPAuth(t *testing.T) {
+	const want = "otpauth://totp/a%2Cb+c=d.e@111122223333?secret=ABCD&issuer=Strongroom"
+	if got := otpauth("111122223333", "a,b+c=d.e", "ABCD"); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // plain seals by doing nothing but binding the context.
 type plain struct{}
 
