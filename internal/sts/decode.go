@@ -19,10 +19,14 @@ import (
 // What belongs to another account's callers, is too old or was no denial is
 // answered like what never was.
 func (s *Service) DecodeAuthorizationMessage(ctx context.Context, in *DecodeAuthorizationMessageInput) (*DecodeAuthorizationMessageOutput, error) {
+	p := wire.CallFrom(ctx).Principal
+	if limited(p) {
+		return nil, refuse(ctx, "sts:DecodeAuthorizationMessage", "*", "Cannot call DecodeAuthorizationMessage with session credentials")
+	}
 	if err := s.Auth.Authorize(ctx, &auth.Request{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}); err != nil {
 		return nil, err
 	}
-	found, err := s.Denials.Find(ctx, wire.CallFrom(ctx).Principal.Account, strings.TrimSpace(*in.EncodedMessage))
+	found, err := s.Denials.Find(ctx, p.Account, strings.TrimSpace(*in.EncodedMessage))
 	if err != nil {
 		return nil, err
 	}

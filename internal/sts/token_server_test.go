@@ -96,6 +96,12 @@ func TestKindsOfCredentials(t *testing.T) {
 		if may("k", err) {
 			want(t, "GetAccessKeyInfo", err, forbidden, "AccessDenied", "Cannot call GetAccessKeyInfo with session credentials")
 		}
+		_, err = b.STS(key).DecodeAuthorizationMessage(t.Context(), &sts.DecodeAuthorizationMessageInput{EncodedMessage: str("none")})
+		if strings.Contains(c.may, "k") {
+			want(t, "DecodeAuthorizationMessage", err, 400, "InvalidAuthorizationMessageException", "Message is not valid")
+		} else {
+			want(t, "DecodeAuthorizationMessage", err, forbidden, "AccessDenied", "Cannot call DecodeAuthorizationMessage with session credentials")
+		}
 	}
 }
 
