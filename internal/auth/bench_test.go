@@ -38,8 +38,8 @@ func (d *directory) Entity(_ context.Context, account, id string) (*auth.Identit
 	return nil, auth.ErrUnknownKey
 }
 
-func (d *directory) ManagedPolicy(context.Context, string, string, string) (policy.Source, string, error) {
-	return policy.Source{}, "", auth.ErrUnknownKey
+func (d *directory) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, auth.ErrUnknownKey
 }
 
 // generation is the same for all accounts.

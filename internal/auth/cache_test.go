@@ -31,8 +31,8 @@ func (s *shelf) Entity(ctx context.Context, _, id string) (*Identity, error) {
 	return s.Identity(ctx, id)
 }
 
-func (s *shelf) ManagedPolicy(context.Context, string, string, string) (policy.Source, string, error) {
-	return policy.Source{}, "", ErrUnknownKey
+func (s *shelf) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, ErrUnknownKey
 }
 
 // A withdrawn key's secret leaves memory with the first call that it is refused,

@@ -68,9 +68,8 @@ type Directory interface {
 	// account's, or ErrUnknownKey: for sessions, and for work that is done on its
 	// behalf without a key.
 	Entity(ctx context.Context, account, uniqueID string) (*Identity, error)
-	// ManagedPolicy loads a version of a managed policy, with the policy's unique id,
-	// or ErrUnknownKey.
-	ManagedPolicy(ctx context.Context, account, arn, version string) (src policy.Source, uniqueID string, err error)
+	// ManagedPolicy loads a version of a managed policy, or ErrUnknownKey.
+	ManagedPolicy(ctx context.Context, account, arn, version string) (policy.Source, error)
 }
 
 // Generations tells whether something cached may still be used.

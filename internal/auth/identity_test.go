@@ -130,8 +130,8 @@ type slow struct {
 	wait  func()
 }
 
-func (d *slow) ManagedPolicy(context.Context, string, string, string) (policy.Source, string, error) {
-	return policy.Source{}, "", auth.ErrUnknownKey
+func (d *slow) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, auth.ErrUnknownKey
 }
 
 func (d *slow) Generation(context.Context, string, string, string) (int64, error) {

@@ -85,13 +85,11 @@ type Session struct {
 }
 
 // SessionPolicy is a policy passed when a session was made: a text, or a version
-// of a managed policy, whose text never changes. UniqueID is the policy's, so that one
-// made again under its ARN does not take its place.
+// of a managed policy, whose text never changes.
 type SessionPolicy struct {
-	Text     string `json:"t,omitzero"`
-	ARN      string `json:"a,omitzero"`
-	UniqueID string `json:"u,omitzero"`
-	Version  string `json:"v,omitzero"`
+	Text    string `json:"t,omitzero"`
+	ARN     string `json:"a,omitzero"`
+	Version string `json:"v,omitzero"`
 }
 
 // PolicyARN is the ARN that aws:PrincipalArn holds: the role for a session of

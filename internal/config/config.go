@@ -137,6 +137,8 @@ type Quotas struct {
 	Roles             int `yaml:"roles,omitempty"`
 	Policies          int `yaml:"policies,omitempty"`
 	AccessKeysPerUser int `yaml:"access_keys_per_user,omitempty"`
+	GroupsPerUser     int `yaml:"groups_per_user,omitempty"`
+	PoliciesPerEntity int `yaml:"policies_per_entity,omitempty"`
 }
 
 // Log says what is logged and how.

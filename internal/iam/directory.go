@@ -117,7 +117,7 @@ func (d *Directory) Role(ctx context.Context, arn string) (*auth.Role, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load role: %w", err)
 	}
-	trust, err := d.source(&boundPolicy{id: arn + "/trust-policy", version: strconv.FormatInt(r.TrustVersion, 10), document: r.Trust})
+	trust, err := d.source(&boundPolicy{arn + "/trust-policy", strconv.FormatInt(r.TrustVersion, 10), r.Trust})
 	if err != nil {
 		return nil, err
 	}
@@ -129,22 +129,20 @@ func (d *Directory) Role(ctx context.Context, arn string) (*auth.Role, error) {
 }
 
 // ManagedPolicy returns one version of a managed policy ("" = the one in force)
-// that exists for account, compiled, and the policy's unique id; auth.ErrUnknownKey
-// when there is none.
-func (d *Directory) ManagedPolicy(ctx context.Context, account, arn, version string) (src policy.Source, uniqueID string, err error) {
+// that exists for account, compiled; auth.ErrUnknownKey when there is none.
+func (d *Directory) ManagedPolicy(ctx context.Context, account, arn, version string) (src policy.Source, err error) {
 	var p boundPolicy
 	err = d.db.Read(ctx, func(tx store.Tx) (err error) {
 		p, err = loadManaged(tx, account, arn, version)
 		return err
 	})
 	if errors.Is(err, store.ErrNoRows) {
-		return src, "", auth.ErrUnknownKey
+		return src, auth.ErrUnknownKey
 	}
 	if err != nil {
-		return src, "", fmt.Errorf("load policy: %w", err)
+		return src, fmt.Errorf("load policy: %w", err)
 	}
-	src, err = d.source(&p)
-	return src, p.uniqueID, err
+	return d.source(&p)
 }
 
 func rootIdentity(account string) *auth.Identity {
@@ -160,11 +158,7 @@ type entity struct {
 }
 
 // boundPolicy is a policy's text with the names it has in a decision.
-type boundPolicy struct {
-	id, version, document string
-	// uniqueID is that of a managed policy.
-	uniqueID string
-}
+type boundPolicy struct{ id, version, document string }
 
 // loadEntity reads a user or role by its unique id, in a number of statements that
 // does not grow with its groups and policies: each change of the account makes
@@ -222,7 +216,7 @@ func entityPolicies(tx store.Tx, h holder, groups ...group) ([]boundPolicy, erro
 	var out []boundPolicy
 	add := func(id, name string) {
 		for _, p := range inline[id] {
-			out = append(out, boundPolicy{id: "inline/" + name + "/" + p.Name, version: strconv.FormatInt(p.Version, 10), document: p.Document})
+			out = append(out, boundPolicy{"inline/" + name + "/" + p.Name, strconv.FormatInt(p.Version, 10), p.Document})
 		}
 		out = append(out, attached[id]...)
 	}
@@ -248,7 +242,7 @@ func loadManaged(tx store.Tx, account, arn, version string) (boundPolicy, error)
 		number = versionNumber(version)
 	}
 	v, err := findPolicyVersion(tx, &p, number)
-	return boundPolicy{id: arn, version: versionID(number), document: v.Document, uniqueID: p.ID}, err
+	return boundPolicy{arn, versionID(number), v.Document}, err
 }
 
 // identity makes auth's view of an entity.

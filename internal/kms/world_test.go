@@ -295,8 +295,8 @@ func (d *directory) Entity(context.Context, string, string) (*auth.Identity, err
 	return nil, auth.ErrUnknownKey
 }
 
-func (d *directory) ManagedPolicy(context.Context, string, string, string) (policy.Source, string, error) {
-	return policy.Source{}, "", auth.ErrUnknownKey
+func (d *directory) ManagedPolicy(context.Context, string, string, string) (policy.Source, error) {
+	return policy.Source{}, auth.ErrUnknownKey
 }
 
 func (d *directory) PrincipalExists(_ context.Context, arn string) (bool, error) {

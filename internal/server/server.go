@@ -152,7 +152,7 @@ func (s *Server) join(account string, o Options) {
 	s.auth = auth.New(auth.Config{Directory: directory, Generations: s.db, Sessions: s.keys, Regions: s.config.Regions, Uses: directory, Now: s.now})
 	s.iam = iam.New(iam.Config{DB: s.db, Keys: s.keys, Auth: s.auth, Directory: directory,
 		Quotas: iam.Quotas{UsersPerAccount: q.Users, RolesPerAccount: q.Roles, PoliciesPerAccount: q.Policies, GroupsPerAccount: q.Groups,
-			AccessKeysPerUser: q.AccessKeysPerUser}})
+			AccessKeysPerUser: q.AccessKeysPerUser, GroupsPerUser: q.GroupsPerUser, PoliciesPerEntity: q.PoliciesPerEntity}})
 	s.kms = kms.New(kms.Config{DB: s.db, Sealer: s.keys, Auth: s.auth, Registry: s.registry, Principals: directory})
 	s.secrets = secretsmanager.New(secretsmanager.Config{
 		DB: s.db, Auth: s.auth, Keys: s.kms.Via(secretsmanager.API.Name), Principals: directory, Registry: s.registry,

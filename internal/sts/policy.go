@@ -71,7 +71,7 @@ func (s *Service) freeze(ctx context.Context, account string, p passed) ([]aws.S
 		out = append(out, aws.SessionPolicy{Text: p.text})
 	}
 	for _, arn := range p.arns {
-		src, id, err := s.Directory.ManagedPolicy(ctx, account, arn, "")
+		src, err := s.Directory.ManagedPolicy(ctx, account, arn, "")
 		if errors.Is(err, auth.ErrUnknownKey) {
 			// IAM's sentence for policies that cannot be attached; AWS's own here is
 			// unconfirmed.
@@ -80,7 +80,7 @@ func (s *Service) freeze(ctx context.Context, account string, p passed) ([]aws.S
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, aws.SessionPolicy{ARN: arn, UniqueID: id, Version: src.Version})
+		out = append(out, aws.SessionPolicy{ARN: arn, Version: src.Version})
 	}
 	return out, nil
 }

@@ -19,8 +19,8 @@ type Directory interface {
 	// Role returns the role that an ARN names.
 	Role(ctx context.Context, arn string) (*auth.Role, error)
 	// ManagedPolicy returns a version of a managed policy that exists for account,
-	// "" for the one in force, and the policy's unique id.
-	ManagedPolicy(ctx context.Context, account, arn, version string) (src policy.Source, uniqueID string, err error)
+	// "" for the one in force.
+	ManagedPolicy(ctx context.Context, account, arn, version string) (policy.Source, error)
 	// Provider returns an account's OpenID Connect provider by its issuer.
 	Provider(ctx context.Context, account, issuer string) (*auth.Provider, error)
 }

@@ -81,13 +81,6 @@ func TestSessionPolicies(t *testing.T) {
 	if got := refusedAs(t, b, key); got != "invalid" {
 		t.Errorf("with a deleted session policy: %q", got)
 	}
-	// And another one under its name does not bring them back.
-	all := servertest.Allow("*", "*")
-	_, err = b.IAM().CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: str("get"), PolicyDocument: &all})
-	ok(t, err)
-	if got := refusedAs(t, b, key); got != "invalid" {
-		t.Errorf("with a session policy that was made again: %q", got)
-	}
 }
 
 // Tags of a session are the principal's, over those of the role, and decide which
