@@ -39,6 +39,9 @@ private endpoints name are read as well.`,
 			if err := endpoint.Check(&cfg, server.EndpointServices()); err != nil {
 				return usageError{err}
 			}
+			if _, err := server.Rates(&cfg); err != nil {
+				return usageError{err}
+			}
 			path := filepath.Join(data, config.FileName)
 			if _, err := os.Stat(path); err != nil {
 				fmt.Fprintf(env.Stderr, "There is no %s; these are the defaults.\n", path)

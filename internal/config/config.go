@@ -78,17 +78,56 @@ type TLS struct {
 
 // Limits bound what a client may ask for.
 type Limits struct {
-	Body         int64         `yaml:"body"`          // bytes of a request body
-	Header       int           `yaml:"header"`        // bytes of all headers
-	Nesting      int           `yaml:"nesting"`       // depth of JSON
-	RequestTime  time.Duration `yaml:"request_time"`  // for one operation
-	HeaderTime   time.Duration `yaml:"header_time"`   // to send the headers
-	ReadTime     time.Duration `yaml:"read_time"`     // to send a whole request
-	WriteTime    time.Duration `yaml:"write_time"`    // to take an answer
-	IdleTime     time.Duration `yaml:"idle_time"`     // between requests
-	Connections  int           `yaml:"connections"`   // open at once
-	ShutdownTime time.Duration `yaml:"shutdown_time"` // for calls under way at the end
+	Body       int64 `yaml:"body"`        // bytes of a request body
+	BodyMemory int64 `yaml:"body_memory"` // of all bodies together, the first 64 KiB of each not counted
+	Header     int   `yaml:"header"`      // bytes of all headers
+	Nesting    int   `yaml:"nesting"`     // depth of JSON
+	Members    int   `yaml:"members"`     // of all objects of a JSON body
+	Elements   int   `yaml:"elements"`    // of a list
+	Parameters int   `yaml:"parameters"`  // of a Query request
+	// Connections are those open at once: at all public listeners together, and at
+	// each private one. So nobody at one door can shut another.
+	Connections int `yaml:"connections"`
+	// ConnectionsPerAddress are those of one address, or one /64 of IPv6; 0 for no
+	// bound.
+	ConnectionsPerAddress int           `yaml:"connections_per_address"`
+	InFlight              int           `yaml:"in_flight"`     // requests worked on at once
+	RequestTime           time.Duration `yaml:"request_time"`  // for one operation
+	HeaderTime            time.Duration `yaml:"header_time"`   // to send the headers
+	ReadTime              time.Duration `yaml:"read_time"`     // to send a whole request
+	WriteTime             time.Duration `yaml:"write_time"`    // to take an answer
+	IdleTime              time.Duration `yaml:"idle_time"`     // between requests
+	ShutdownTime          time.Duration `yaml:"shutdown_time"` // for calls under way at the end
+	Rates                 Rates         `yaml:"rates"`
 }
+
+// Rates bound how many requests a second are answered, on each node. Each bound is
+// for one region of one account.
+type Rates struct {
+	// Mode is off, aws (AWS's quotas, and what is said here in their place) or
+	// custom (what is said here).
+	Mode string `yaml:"mode"`
+	// Account is for all requests together, Principal for those of one user or
+	// role; 0 for no bound.
+	Account   float64 `yaml:"account,omitempty"`
+	Principal float64 `yaml:"principal,omitempty"`
+	// Operations are bounds on operations, alone or shared by several.
+	Operations []OperationRate `yaml:"operations,omitempty"`
+}
+
+// OperationRate is a bound that operations share, each named as in policies: such
+// as "kms:Decrypt".
+type OperationRate struct {
+	Names []string `yaml:"names"`
+	Rate  float64  `yaml:"rate"`
+}
+
+// The values of Rates.Mode.
+const (
+	RatesOff    = "off"
+	RatesAWS    = "aws"
+	RatesCustom = "custom"
+)
 
 // Audit says how safe a record is before its call is answered.
 type Audit struct {
@@ -151,8 +190,11 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Data: "strongroom-data", Listen: "127.0.0.1:4766", Operations: "127.0.0.1:4767", Region: "us-east-1",
-		Limits: Limits{Body: 1 << 20, Header: 32 << 10, Nesting: 64, RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
-			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, Connections: 10_000, ShutdownTime: 20 * time.Second},
+		Limits: Limits{Body: 1 << 20, BodyMemory: 256 << 20, Header: 32 << 10, Nesting: 64, Members: 10_000, Elements: 1000, Parameters: 1024,
+			Connections: 10_000, ConnectionsPerAddress: 1000, InFlight: 1024,
+			RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
+			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, ShutdownTime: 20 * time.Second,
+			Rates: Rates{Mode: RatesOff}},
 		Audit:   Audit{Durability: "written", SegmentSize: 64 << 20},
 		Egress:  Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
 		Denials: Denials{Keep: 90 * 24 * time.Hour, PerAccount: 100_000},
@@ -338,6 +380,9 @@ func (c *Config) Validate() error {
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return wrong("tls", "tls needs both certificate and key, or neither")
+	}
+	if err := c.Limits.validate(); err != nil {
+		return err
 	}
 	if c.Audit.Durability != "written" && c.Audit.Durability != "synced" {
 		return wrong("audit.durability", "audit durability %q is neither written nor synced", c.Audit.Durability)

@@ -58,6 +58,15 @@ func TestRefused(t *testing.T) {
 		"egress.time 2m0s is not between":    "egress: {time: 2m}\n",
 		"no '/'":                             "egress: {allow: [10.0.0.1]}\n",
 		"is not host:port":                   "listen: nowhere\n",
+		":2: limits.body must be more than":  "limits:\n  body: 0\n",
+		":2: limits.in_flight must be more":  "limits:\n  in_flight: -1\n",
+		":3: limits.idle_time must be more":  "limits:\n  body: 1\n  idle_time: 0s\n",
+		":2: limits.connections_per_address": "limits:\n  connections_per_address: -1\n",
+		`:3: limits.rates.mode "some"`:       "limits:\n  rates:\n    mode: some\n",
+		"limits.rates.account must be 0":     "limits: {rates: {mode: custom, account: -1}}\n",
+		"limits.rates.principal must be 0":   "limits: {rates: {mode: custom, principal: .nan}}\n",
+		"each needs names, and a rate":       "limits: {rates: {mode: aws, operations: [{names: [kms:Decrypt]}]}}\n",
+		"has bounds but its mode is off":     "limits: {rates: {account: 5}}\n",
 	} {
 		dir := t.TempDir()
 		write(t, dir, text)

@@ -29,6 +29,7 @@ const (
 	refusedEndpoint    = "endpoint"    // the header names no endpoint of the listener
 	refusedUser        = "user"        // not in peer_uids
 	refusedConnections = "connections" // too many
+	refusedPerAddress  = "per_address" // too many from the client's address
 	refusedCertificate = "certificate" // not good any more
 	refusedService     = "service"     // one that the endpoint does not lead to
 )
@@ -202,10 +203,16 @@ func (g *gate) inspect(raw net.Conn) (c *conn, id, reason string) {
 	if reason := c.refusal(r, e); reason != "" {
 		return nil, c.id, reason
 	}
+	// Of the client's address: behind a load balancer the peer stands for many.
+	leave, ok := g.m.o.Addresses.Enter(c.id, c.source)
+	if !ok {
+		return nil, c.id, refusedPerAddress
+	}
 	if !e.meter.enter(e.limit) {
+		leave()
 		return nil, c.id, refusedConnections
 	}
-	c.leave = sync.OnceFunc(e.meter.leave)
+	c.leave = sync.OnceFunc(func() { leave(); e.meter.leave() })
 	return c, c.id, ""
 }
 

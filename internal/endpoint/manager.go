@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/limit"
 )
 
 // Options are what a Manager needs.
@@ -25,8 +26,10 @@ type Options struct {
 	Services []string
 	// Server makes the HTTP server of one listener.
 	Server func() *http.Server
-	// Limit bounds the connections of one listener.
-	Limit func(net.Listener) net.Listener
+	// Limit bounds the connections of one listener, Addresses those of one address
+	// at an endpoint.
+	Limit     func(net.Listener) net.Listener
+	Addresses *limit.Addresses
 	// HeaderTime is how long a load balancer may take for its header,
 	// ShutdownTime how long calls may take once their listener is closed.
 	HeaderTime, ShutdownTime time.Duration

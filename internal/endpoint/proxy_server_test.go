@@ -196,3 +196,41 @@ func TestLoadBalancer(t *testing.T) {
 		}
 	}
 }
+
+// TestConnectionsOfOneClient: behind a load balancer each client has its own bound,
+// and so has the same address at another endpoint.
+func TestConnectionsOfOneClient(t *testing.T) {
+	t.Parallel()
+	listen := free(t)
+	s := servertest.Start(t, servertest.Config(func(c *config.Config) { c.Limits.ConnectionsPerAddress = 1 }), network(func(n *config.Network) {
+		n.VPCs = []config.VPC{vpc(vpcA)}
+		for _, id := range []string{idA, idB} {
+			e := private(id, vpcA, listen)
+			e.ProxyProtocol = config.ProxyProtocol{Mode: "v2", Trusted: []string{"127.0.0.1/32"}, EndpointFromTLV: true}
+			n.Endpoints = append(n.Endpoints, e)
+		}
+	}))
+	open := func(source, id string) error {
+		c, err := speaking(to(listen, ""), header(t, source, id))(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return tls.Client(c, trusting(t, s, id)).HandshakeContext(t.Context())
+	}
+	for _, c := range []struct {
+		source, id string
+		in         bool
+	}{
+		{"192.0.2.1", idA, true}, {"192.0.2.1", idA, false}, {"192.0.2.2", idA, true}, {"192.0.2.1", idB, true}, {"192.0.2.1", idB, false},
+	} {
+		if err := open(c.source, c.id); (err == nil) != c.in {
+			t.Errorf("%s at %s: %v", c.source, c.id, err)
+		}
+	}
+	for _, id := range []string{idA, idB} {
+		if n := metric(t, s, "strongroom_endpoint_refused_total", map[string]string{"endpoint": id, "reason": "per_address"}); n != 1 {
+			t.Errorf("%s: %v refused", id, n)
+		}
+	}
+}

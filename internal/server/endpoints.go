@@ -33,7 +33,7 @@ type networkFault struct {
 func (s *Server) newEndpoints(account string) *endpoint.Manager {
 	l := s.config.Limits
 	return endpoint.New(endpoint.Options{
-		Account: account, Services: EndpointServices(), Server: s.apiServer, Limit: s.limit,
+		Account: account, Services: EndpointServices(), Server: s.apiServer, Limit: s.limitPrivate, Addresses: s.addresses,
 		HeaderTime: l.HeaderTime, ShutdownTime: l.ShutdownTime, Log: s.log, Now: s.now,
 	})
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,13 +26,21 @@ func (s *Server) observe(also func(*wire.Call)) wire.Observer {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "strongroom_refused_total", Help: "Requests refused before their caller was known.",
 	}, []string{"code"})
-	s.metrics.MustRegister(requests, seconds, refused)
+	throttled := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "strongroom_throttled_total", Help: "Requests refused because they were too many, by the bound that refused them.",
+	}, []string{"bound"})
+	var noted atomic.Int64
+	s.metrics.MustRegister(requests, seconds, refused, throttled)
 	s.metrics.MustRegister(s.collectors()...)
 	return func(c *wire.Call, _ int, took time.Duration) {
 		s.endpoints.Observe(c)
 		s.denials.Observe(c)
 		if also != nil {
 			also(c)
+		}
+		if c.Throttled != "" {
+			throttled.WithLabelValues(c.Throttled).Inc()
+			s.noteThrottled(&noted, c)
 		}
 		code := "OK"
 		var e *aws.Error
@@ -57,6 +66,8 @@ func (s *Server) collectors() []prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f)
 	}
 	return []prometheus.Collector{
+		gauge("strongroom_connections_open", "Connections open at the public listeners.", func() float64 { return float64(s.public.Open()) }),
+		counter("strongroom_connections_refused_total", "Connections refused because their address had too many, at any listener.", func() float64 { return float64(s.addresses.Refused()) }),
 		gauge("strongroom_store_writes_waiting", "Writes that wait for their turn.", func() float64 { return float64(s.db.Stats().Waiting) }),
 		counter("strongroom_store_commits_total", "Committed writes.", func() float64 { return float64(s.db.Stats().Commits) }),
 		counter("strongroom_store_batches_total", "Transactions that they shared.", func() float64 { return float64(s.db.Stats().Batches) }),

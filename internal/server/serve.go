@@ -20,6 +20,7 @@ import (
 
 	"github.com/strongroom/strongroom/internal/ca"
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/limit"
 )
 
 // Serve listens and answers until ctx ends, then lets the calls under way finish
@@ -90,12 +91,12 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	case err = <-failed:
 	}
 	stopJobs()
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.ShutdownTime)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.ShutdownTime)
 	defer cancel()
 	private := make(chan error, 1)
-	go func() { private <- s.endpoints.Close(limit) }()
+	go func() { private <- s.endpoints.Close(end) }()
 	for _, server := range servers {
-		if e := server.Shutdown(limit); e != nil {
+		if e := server.Shutdown(end); e != nil {
 			err = errors.Join(err, e, server.Close())
 		}
 	}
@@ -154,7 +155,7 @@ func (s *Server) listen() (out []net.Listener, err error) {
 		if err != nil {
 			return out, fmt.Errorf("listen: %w", err)
 		}
-		out = append(out, s.limit(l))
+		out = append(out, limit.Listen(l, s.public, s.addresses))
 	}
 	if s.config.InsecureHTTP {
 		return out, nil
@@ -180,39 +181,9 @@ func (s *Server) listen() (out []net.Listener, err error) {
 	return out, nil
 }
 
-// limit bounds the connections of a listener.
-func (s *Server) limit(l net.Listener) net.Listener {
-	return &limited{Listener: l, slots: make(chan struct{}, s.config.Limits.Connections)}
-}
-
-// limited bounds the connections open at once: the next one waits in the
-// kernel's queue instead of taking memory here.
-type limited struct {
-	net.Listener
-	slots chan struct{}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	l.slots <- struct{}{}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &limitedConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-type limitedConn struct {
-	net.Conn
-	free func()
-}
-
-// NetConn is the connection itself.
-func (c *limitedConn) NetConn() net.Conn { return c.Conn }
-
-func (c *limitedConn) Close() error {
-	defer c.free()
-	return c.Conn.Close()
+// limitPrivate bounds the connections of a private listener.
+func (s *Server) limitPrivate(l net.Listener) net.Listener {
+	return limit.Listen(l, limit.NewSlots(s.config.Limits.Connections), nil) // The gate asks for the address itself.
 }
 
 // operationsHandler serves health and metrics. It is on loopback and tells

@@ -29,6 +29,7 @@ import (
 	"github.com/strongroom/strongroom/internal/jobs"
 	"github.com/strongroom/strongroom/internal/keyring"
 	"github.com/strongroom/strongroom/internal/kms"
+	"github.com/strongroom/strongroom/internal/limit"
 	"github.com/strongroom/strongroom/internal/oidc"
 	"github.com/strongroom/strongroom/internal/seal"
 	"github.com/strongroom/strongroom/internal/secretsmanager"
@@ -78,7 +79,12 @@ type Server struct {
 	metrics  *prometheus.Registry
 	api      http.Handler
 	own      listeners
-	egress   *egress.Dialer // the one way out
+	// public are the connections of the public listeners together, addresses those
+	// of one address at any door.
+	public    *limit.Slots
+	addresses *limit.Addresses
+	rates     *limit.Limiter // nil without bounds
+	egress    *egress.Dialer // the one way out
 
 	endpoints *endpoint.Manager // listens from Serve on
 	reload    func() (config.Config, error)
@@ -132,6 +138,11 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.egress, err = openEgress(o.Config, s.now, s.ownAddresses); err != nil {
 		return nil, err
 	}
+	rates, err := Rates(&o.Config)
+	if err != nil {
+		return nil, err
+	}
+	s.rates = limit.NewLimiter(rates, s.now)
 	s.join(node.Account, o)
 	if err = s.kms.BindPrincipals(ctx); err != nil {
 		return nil, err
@@ -141,6 +152,8 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 
 // join makes the services in the order in which they need each other.
 func (s *Server) join(account string, o Options) {
+	l := s.config.Limits
+	s.public, s.addresses = limit.NewSlots(l.Connections), limit.NewAddresses(l.ConnectionsPerAddress)
 	s.metrics = prometheus.NewRegistry()
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
@@ -166,8 +179,10 @@ func (s *Server) join(account string, o Options) {
 	}))
 	kms.Register(s.registry, s.kms)
 	secretsmanager.Register(s.registry, s.secrets)
-	l := s.config.Limits
-	s.api = s.registry.Handler(s.auth, wire.Limits{Body: l.Body, Nesting: l.Nesting, Time: l.RequestTime})
+	s.api = s.registry.Handler(s.auth, wire.Limits{
+		Body: l.Body, Bodies: l.BodyMemory, Nesting: l.Nesting, Members: l.Members, Elements: l.Elements, Parameters: l.Parameters,
+		InFlight: l.InFlight, Time: l.RequestTime, Admit: s.admit(),
+	})
 }
 
 // Handler is the API.

@@ -75,6 +75,8 @@ type Call struct {
 	Decisions []Decision
 	// Err is what the caller was told, nil for success.
 	Err error
+	// Throttled says which bound refused the call; "" when none did.
+	Throttled string
 	// EventType is one of the Event constants.
 	EventType string
 	// Extra is the audit record's additionalEventData.

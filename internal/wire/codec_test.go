@@ -19,7 +19,7 @@ func TestDecodeJSON(t *testing.T) {
 	var in toyInput
 	body := ` {"Id":null,"secret":"x","Secret":"hunter2","SecretBlob":"AAEC","Blob":"","Count":-0,"Big":9007199254740993,"Flag":false,
 		"When":1712813867.1239,"Names":[],"Tags":[{"Key":"k","nested":{"deep":[1,2,{}]}}],"Context":{},"Rules":{},"Unknown":[null]} `
-	if err := decodeJSON([]byte(body), &in, 64); err != nil {
+	if err := decodeJSON([]byte(body), &in, defaultBounds); err != nil {
 		t.Fatal(err, err.Cause)
 	}
 	want := toyInput{Secret: new(aws.SensitiveString("hunter2")), SecretBlob: aws.SensitiveBytes{0, 1, 2}, Blob: []byte{}, Count: new(int32(0)),
@@ -39,7 +39,7 @@ func TestDecodeQuery(t *testing.T) {
 		t.Fatal(err)
 	}
 	var in toyInput
-	if err := decodeQuery(f, &in); err != nil {
+	if err := decodeQuery(f, &in, defaultElements); err != nil {
 		t.Fatal(err, err.Cause)
 	}
 	want := toyInput{Id: new("a b c"), Secret: new(aws.SensitiveString("hunter2")), SecretBlob: aws.SensitiveBytes{0, 1, 2}, Count: new(int32(-1)),
@@ -52,7 +52,7 @@ func TestDecodeQuery(t *testing.T) {
 
 	empty := form{"Id": "", "Names": "", "Tags": ""}
 	in = toyInput{}
-	if err := decodeQuery(empty, &in); err != nil || in.Names == nil || in.Tags == nil || in.Id == nil {
+	if err := decodeQuery(empty, &in, defaultElements); err != nil || in.Names == nil || in.Tags == nil || in.Id == nil {
 		t.Errorf("%+v, %v", in, err)
 	}
 }
@@ -77,7 +77,7 @@ func FuzzDecodeJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var in, again toyInput
-		if err := decodeJSON(body, &in, 16); err != nil {
+		if err := decodeJSON(body, &in, bounds{16, 10_000, 1000}); err != nil {
 			if err.HTTPStatus() != 400 {
 				t.Fatalf("status %d", err.HTTPStatus())
 			}
@@ -87,7 +87,7 @@ func FuzzDecodeJSON(f *testing.F) {
 		if err := encodeJSON(&first, &in); err != nil {
 			t.Fatalf("decoded but not encoded: %v", err)
 		}
-		if err := decodeJSON(first.Bytes(), &again, 16); err != nil {
+		if err := decodeJSON(first.Bytes(), &again, bounds{16, 10_000, 1000}); err != nil {
 			t.Fatalf("%s: %v", first.Bytes(), err.Cause)
 		}
 		if err := encodeJSON(&second, &again); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
@@ -115,7 +115,7 @@ func FuzzDecodeQuery(f *testing.F) {
 			if err := p.add(text, 1000); err != nil {
 				return nil, false
 			}
-			if err := decodeQuery(p, in); err != nil {
+			if err := decodeQuery(p, in, defaultElements); err != nil {
 				return nil, false
 			}
 			return in, true
@@ -191,7 +191,7 @@ func TestSparseListAllocatesLittle(t *testing.T) {
 	f := form{"Names.member.1000000000": "x", "Tags.member.2147483647.Key": "k"}
 	bytes := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
-			if err := decodeQuery(f, new(toyInput)); err != nil {
+			if err := decodeQuery(f, new(toyInput), defaultElements); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -203,8 +203,31 @@ func TestSparseListAllocatesLittle(t *testing.T) {
 
 func TestNesting(t *testing.T) {
 	for s, want := range map[string]int{`{}`: 1, `{"a":[{}]}`: 3, `{"a":"[[[["}`: 1, `{"a":"\"[[[["}`: 1, `{"a":"\\","b":[]}`: 2, `{"a":[],"b":[]}`: 2, `{"a`: 1, ``: 0, `{"\`: 1} {
-		if nestingExceeds([]byte(s), want) || want > 0 && !nestingExceeds([]byte(s), want-1) {
+		if most := (bounds{want, 10, 10}); most.exceeded([]byte(s)) != "" {
+			t.Errorf("%s is more than %d deep", s, want)
+		}
+		if most := (bounds{want - 1, 10, 10}); want > 0 && most.exceeded([]byte(s)) != "body is nested too deeply" {
 			t.Errorf("%s is not %d deep", s, want)
+		}
+	}
+}
+
+// TestMembersAndElements: members count over all objects, elements in each list;
+// what stands in strings is neither.
+func TestMembersAndElements(t *testing.T) {
+	for s, want := range map[string][2]int{
+		`{}`: {0, 0}, `{"a":1}`: {1, 0}, `{"a":{"b":1,"c":2},"d":":::"}`: {4, 0}, `{"a":[1,2,3]}`: {1, 3}, `{"a":[[1,2],[3,4,5,6]]}`: {1, 4},
+		`{"a":[{"b":1,"c":2,"d":3},{"b":1}]}`: {5, 2}, `{"a":[",,,,",2]}`: {1, 2}, `]]],,,`: {0, 0}, `{"a":[1],"b":[1,2],"c":3,"d":4}`: {4, 2},
+	} {
+		members, elements := want[0], max(want[1], 1)
+		if why := (bounds{8, members, elements}).exceeded([]byte(s)); why != "" {
+			t.Errorf("%s with %v: %s", s, want, why)
+		}
+		if why := (bounds{8, members - 1, elements}).exceeded([]byte(s)); members > 0 && why != "body has too many members" {
+			t.Errorf("%s with a member less: %q", s, why)
+		}
+		if why := (bounds{8, members, want[1] - 1}).exceeded([]byte(s)); want[1] > 1 && why != "body has too long a list" {
+			t.Errorf("%s with an element less: %q", s, why)
 		}
 	}
 }
@@ -215,7 +238,7 @@ func TestTimesSurvive(t *testing.T) {
 		in := toyInput{When: aws.NewTime(time.UnixMilli(ms).UTC())}
 		var b bytes.Buffer
 		var out toyInput
-		return encodeJSON(&b, &in) == nil && decodeJSON(b.Bytes(), &out, 9) == nil && out.When.Equal(in.When.Time)
+		return encodeJSON(&b, &in) == nil && decodeJSON(b.Bytes(), &out, defaultBounds) == nil && out.When.Equal(in.When.Time)
 	}, nil); err != nil {
 		t.Error(err)
 	}
@@ -265,7 +288,7 @@ func TestAllocations(t *testing.T) {
 		Stages: []string{"AWSCURRENT"}, Created: aws.NewTime(time.UnixMilli(1712813867123))}
 	allocations := testing.AllocsPerRun(1000, func() {
 		in, v, b := new(toyInput), new(Validation), getBuffer()
-		if decodeJSON(body, in, defaultNesting) != nil || encodeJSON(b, out) != nil {
+		if decodeJSON(body, in, defaultBounds) != nil || encodeJSON(b, out) != nil {
 			t.Fatal("codec failed")
 		}
 		in.Validate(v)
@@ -283,7 +306,7 @@ func BenchmarkCodec(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		in, v, buf := new(toyInput), new(Validation), getBuffer()
-		if decodeJSON(body, in, defaultNesting) != nil || encodeJSON(buf, out) != nil {
+		if decodeJSON(body, in, defaultBounds) != nil || encodeJSON(buf, out) != nil {
 			b.Fatal("codec failed")
 		}
 		in.Validate(v)

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -25,18 +26,36 @@ type Limits struct {
 	// Body is the size of a request body in bytes; default 1 MiB. The largest
 	// secret value, each byte escaped, takes less than half of it.
 	Body int64
+	// Bodies is how many bytes the bodies of all requests may take together, the
+	// first 64 KiB of each not counted: default 256 MiB.
+	Bodies int64
 	// Nesting is how deep JSON brackets may go; default 64.
 	Nesting int
+	// Members is how many members all objects of a JSON body may have together;
+	// default 10,000.
+	Members int
+	// Elements is how long a list may be, where the model sets no bound; default
+	// 1,000.
+	Elements int
 	// Parameters is how many parameters a Query request may carry; default 1024.
 	Parameters int
+	// InFlight is how many requests may be worked on at once; default 1024.
+	InFlight int
+	// Admit says whether a caller that is known now asks too often: it returns the
+	// reason, and when to come again, or "". nil admits all.
+	Admit func(c *Call) (reason string, wait time.Duration)
 	// Time is how long an operation may take; default 30 s.
 	Time time.Duration
 }
 
 const (
 	defaultBody       = 1 << 20
+	defaultBodies     = 256 << 20
 	defaultNesting    = 64
+	defaultMembers    = 10_000
+	defaultElements   = 1000
 	defaultParameters = 1024
+	defaultInFlight   = 1024
 	defaultTime       = 30 * time.Second
 
 	// maxHeader is where CloudTrail cuts the user agent (spec audit-events.md 1.2
@@ -50,11 +69,23 @@ func (l Limits) withDefaults() Limits {
 	if l.Body <= 0 {
 		l.Body = defaultBody
 	}
+	if l.Bodies <= 0 {
+		l.Bodies = defaultBodies
+	}
 	if l.Nesting <= 0 {
 		l.Nesting = defaultNesting
 	}
+	if l.Members <= 0 {
+		l.Members = defaultMembers
+	}
+	if l.Elements <= 0 {
+		l.Elements = defaultElements
+	}
 	if l.Parameters <= 0 {
 		l.Parameters = defaultParameters
+	}
+	if l.InFlight <= 0 {
+		l.InFlight = defaultInFlight
 	}
 	if l.Time <= 0 {
 		l.Time = defaultTime
@@ -81,13 +112,22 @@ var (
 
 // Handler returns the HTTP face of the registry.
 func (g *Registry) Handler(a Authenticator, l Limits) http.Handler {
-	return &handler{g, a, l.withDefaults()}
+	return newHandler(g, a, l)
+}
+
+func newHandler(g *Registry, a Authenticator, l Limits) *handler {
+	l = l.withDefaults()
+	return &handler{Registry: g, auth: a, limits: l, flying: make(chan struct{}, l.InFlight)}
 }
 
 type handler struct {
 	*Registry
 	auth   Authenticator
 	limits Limits
+	// flying holds one for each request that is worked on.
+	flying chan struct{}
+	// bodies is how many bytes of bodies are held, beyond the first of each.
+	bodies atomic.Int64
 }
 
 // exchange is one request on its way through the handler.
@@ -99,6 +139,10 @@ type exchange struct {
 	// shut says that the connection's endpoint would not let it in any more.
 	shut bool
 	form form
+	// held is what the body takes of Limits.Bodies.
+	held int64
+	// wait is when a client that asked too often may come again; 0 for others.
+	wait time.Duration
 	body *bytes.Buffer
 	out  *bytes.Buffer
 }
@@ -112,6 +156,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.enter(r)
 
 	err := protect(ctx, func(ctx context.Context) error { return h.serve(ctx, &x, r) })
+	h.bodies.Add(-x.held)
 	h.answer(ctx, w, &x, err)
 }
 
@@ -142,11 +187,20 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 		return err
 	}
 	c := x.call
+	// Between the body and the first costly step. A client that sends or takes its
+	// bytes slowly has no slot, so it cannot keep the others out; memory is bounded
+	// by connections and Limits.Bodies.
+	select {
+	case h.flying <- struct{}{}:
+		defer func() { <-h.flying }()
+	default:
+		return h.throttle(x, ThrottledInFlight, time.Second)
+	}
 	decode := func(in Validator) *aws.Error {
 		if x.query {
-			return decodeQuery(x.form, in)
+			return decodeQuery(x.form, in, h.limits.Elements)
 		}
-		return decodeJSON(x.body.Bytes(), in, h.limits.Nesting)
+		return decodeJSON(x.body.Bytes(), in, h.limits.bounds())
 	}
 	if err := h.identify(ctx, x, r, decode); err != nil {
 		c.Principal = nil // Half an authentication is none.
@@ -155,6 +209,11 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 	}
 	if c.Principal == nil {
 		return errors.New("authenticator named no principal")
+	}
+	if h.limits.Admit != nil {
+		if reason, wait := h.limits.Admit(c); reason != "" {
+			return h.throttle(x, reason, wait)
+		}
 	}
 	return h.perform(ctx, c, func(ctx context.Context) error {
 		out, err := h.operate(ctx, c, x.bound, decode)
@@ -273,9 +332,12 @@ func (h *handler) read(x *exchange, r *http.Request) error {
 		return x.tooLarge()
 	}
 	x.body.Grow(int(min(max(r.ContentLength, 0), trustedBody)) + bytes.MinRead)
-	n, err := x.body.ReadFrom(io.LimitReader(r.Body, h.limits.Body+1))
+	n, err := x.body.ReadFrom(&accounted{io.LimitReader(r.Body, h.limits.Body+1), h, x, trustedBody})
 	if n > h.limits.Body {
 		return x.tooLarge()
+	}
+	if errors.Is(err, errBodies) {
+		return x.throttled(ThrottledBodies, time.Second)
 	}
 	if err != nil {
 		return x.front("RequestTimeoutException", "RequestTimeout", http.StatusRequestTimeout)
@@ -319,7 +381,11 @@ func (h *handler) answer(ctx context.Context, w http.ResponseWriter, x *exchange
 		header["Content-Type"] = xmlTypeHeader
 	}
 	header["Content-Length"] = []string{strconv.Itoa(x.out.Len())}
-	if x.shut || status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
+	if x.wait > 0 {
+		// In whole seconds, rounded up: earlier it would be in vain again.
+		header["Retry-After"] = []string{strconv.Itoa(int((x.wait + time.Second - 1) / time.Second))}
+	}
+	if x.shut || c.Throttled == ThrottledBodies || status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
 		header.Set("Connection", "close") // The rest of the body is still on the line.
 	}
 	w.WriteHeader(status)
@@ -362,7 +428,7 @@ func (h *handler) logLine(ctx context.Context, c *Call, status int, e *aws.Error
 	switch {
 	case status >= http.StatusInternalServerError && !interrupted(c.Err):
 		level = slog.LevelError
-	case c.Principal == nil:
+	case c.Principal == nil || c.Throttled != "":
 		// Anybody can send these, and a flood of them must not fill the disk. The
 		// Recorder counts and samples them.
 		level = slog.LevelDebug

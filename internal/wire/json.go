@@ -44,7 +44,7 @@ var (
 // decodeJSON reads a request body into in. An empty body counts as {}: servers of
 // this protocol must take an operation without input from clients that send none
 // (general AWS behaviour, unconfirmed).
-func decodeJSON(body []byte, in any, maxNesting int) *aws.Error {
+func decodeJSON(body []byte, in any, most bounds) *aws.Error {
 	start := bytes.TrimLeft(body, " \t\r\n")
 	if len(start) == 0 {
 		return nil
@@ -52,8 +52,8 @@ func decodeJSON(body []byte, in any, maxNesting int) *aws.Error {
 	if start[0] != '{' {
 		return serializationError("", "body is not an object")
 	}
-	if nestingExceeds(body, maxNesting) {
-		return serializationError("", "body is nested too deeply")
+	if why := most.exceeded(body); why != "" {
+		return serializationError("", why)
 	}
 	if err := json.Unmarshal(body, in, decodeRules); err != nil {
 		return explainJSON(err)
@@ -66,24 +66,51 @@ func encodeJSON(b *bytes.Buffer, out any) error {
 	return json.MarshalWrite(b, out, encodeRules)
 }
 
-// nestingExceeds says whether brackets outside strings open more than limit deep.
-// It runs before the decoder, whose own bound is too generous for a front door;
+// bounds are what a JSON text may hold.
+type bounds struct{ nesting, members, elements int }
+
+func (l *Limits) bounds() bounds { return bounds{l.Nesting, l.Members, l.Elements} }
+
+var defaultBounds = bounds{defaultNesting, defaultMembers, defaultElements}
+
+// exceeded says which bound a text exceeds: how deep brackets outside strings
+// open, how many members all objects have together, how long a list is. It runs
+// before the decoder, whose own bounds are too generous for a front door;
 // malformed text it leaves to the decoder to find.
-func nestingExceeds(b []byte, limit int) bool {
-	depth := 0
+func (m bounds) exceeded(b []byte) string {
+	var room [defaultNesting]int
+	commas := room[:0] // :: open bracket → commas directly in it, -1 for an object
+	members := 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '{', '[':
-			if depth++; depth > limit {
-				return true
+			if len(commas) >= m.nesting {
+				return "body is nested too deeply"
 			}
+			in := 0
+			if b[i] == '{' {
+				in = -1
+			}
+			commas = append(commas, in)
 		case '}', ']':
-			depth--
+			if len(commas) > 0 {
+				commas = commas[:len(commas)-1]
+			}
+		case ':':
+			if members++; members > m.members {
+				return "body has too many members"
+			}
+		case ',':
+			if n := len(commas) - 1; n >= 0 && commas[n] >= 0 {
+				if commas[n]++; commas[n] >= m.elements {
+					return "body has too long a list"
+				}
+			}
 		case '"':
 			i = skipString(b, i+1)
 		}
 	}
-	return false
+	return ""
 }
 
 // skipString returns the index of the quote that ends the string starting at i,

@@ -110,22 +110,26 @@ func (f form) tree() (*node, error) {
 	return root, nil
 }
 
-// decodeQuery reads parameters into in. Those the input does not have are ignored.
-func decodeQuery(f form, in any) *aws.Error {
+// decodeQuery reads parameters into in, whose lists may have elements items. Those
+// the input does not have are ignored.
+func decodeQuery(f form, in any, elements int) *aws.Error {
 	root, err := f.tree()
 	if err != nil {
 		return malformedQuery(err)
 	}
-	if err := setStruct(reflect.ValueOf(in).Elem(), root); err != nil {
+	if err := querySetter(elements).setStruct(reflect.ValueOf(in).Elem(), root); err != nil {
 		return malformedInput(err.Error())
 	}
 	return nil
 }
 
-func setStruct(v reflect.Value, n *node) error {
+// querySetter sets the members of an input; it is how long a list may be.
+type querySetter int
+
+func (q querySetter) setStruct(v reflect.Value, n *node) error {
 	for _, m := range shapeOf(v.Type()).members {
 		if c := n.child(m.name); c != nil {
-			if err := setValue(v.Field(m.index), c); err != nil {
+			if err := q.setValue(v.Field(m.index), c); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
 		}
@@ -137,15 +141,16 @@ var (
 	errNotScalar = errors.New("parts where a value is expected")
 	errNotGroup  = errors.New("a value where parts are expected")
 	errIndex     = errors.New("bad list index")
+	errLong      = errors.New("too long a list")
 	errValue     = errors.New("value of the wrong type")
 )
 
-func setValue(v reflect.Value, n *node) error {
+func (q querySetter) setValue(v reflect.Value, n *node) error {
 	t := v.Type()
 	switch {
 	case t.Kind() == reflect.Pointer:
 		p := reflect.New(t.Elem())
-		if err := setValue(p.Elem(), n); err != nil {
+		if err := q.setValue(p.Elem(), n); err != nil {
 			return err
 		}
 		v.Set(p)
@@ -154,11 +159,11 @@ func setValue(v reflect.Value, n *node) error {
 		if n.value != nil {
 			return errNotGroup
 		}
-		return setStruct(v, n)
+		return q.setStruct(v, n)
 	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
-		return setList(v, n)
+		return q.setList(v, n)
 	case t.Kind() == reflect.Map:
-		return setMap(v, n)
+		return q.setMap(v, n)
 	}
 	if n.value == nil || n.children != nil {
 		return errNotScalar
@@ -168,7 +173,7 @@ func setValue(v reflect.Value, n *node) error {
 
 // items returns the children of n.part in the order of their 1-based indices.
 // Gaps close up. An empty value, as SDKs send for an empty list, has no items.
-func items(n *node, part string) ([]*node, error) {
+func items(n *node, part string, most int) ([]*node, error) {
 	if n.value != nil {
 		if *n.value != "" || n.children != nil {
 			return nil, errNotGroup
@@ -182,6 +187,9 @@ func items(n *node, part string) ([]*node, error) {
 	group := n.child(part)
 	if group == nil || group.value != nil {
 		return nil, errNotGroup
+	}
+	if len(group.children) > most {
+		return nil, errLong
 	}
 	list := make([]item, 0, len(group.children))
 	for text, c := range group.children {
@@ -200,14 +208,14 @@ func items(n *node, part string) ([]*node, error) {
 	return nodes, nil
 }
 
-func setList(v reflect.Value, n *node) error {
-	nodes, err := items(n, "member")
+func (q querySetter) setList(v reflect.Value, n *node) error {
+	nodes, err := items(n, "member", int(q))
 	if err != nil {
 		return err
 	}
 	list := reflect.MakeSlice(v.Type(), len(nodes), len(nodes))
 	for i, c := range nodes {
-		if err := setValue(list.Index(i), c); err != nil {
+		if err := q.setValue(list.Index(i), c); err != nil {
 			return err
 		}
 	}
@@ -215,8 +223,8 @@ func setList(v reflect.Value, n *node) error {
 	return nil
 }
 
-func setMap(v reflect.Value, n *node) error {
-	nodes, err := items(n, "entry")
+func (q querySetter) setMap(v reflect.Value, n *node) error {
+	nodes, err := items(n, "entry", int(q))
 	if err != nil {
 		return err
 	}
@@ -228,10 +236,10 @@ func setMap(v reflect.Value, n *node) error {
 			return errNotGroup
 		}
 		key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-		if err := setValue(key, kn); err != nil {
+		if err := q.setValue(key, kn); err != nil {
 			return err
 		}
-		if err := setValue(value, vn); err != nil {
+		if err := q.setValue(value, vn); err != nil {
 			return err
 		}
 		if m.MapIndex(key).IsValid() {

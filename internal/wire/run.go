@@ -36,7 +36,7 @@ func (g *Registry) Invoke(ctx context.Context, service, operation string, in []b
 		buf := getBuffer()
 		defer putBuffer(buf)
 		out, err := g.operate(ctx, c, o, func(input Validator) *aws.Error {
-			return decodeJSON(in, input, defaultNesting)
+			return decodeJSON(in, input, defaultBounds)
 		})
 		if err != nil || out == nil {
 			return err
