@@ -22,7 +22,7 @@ func TestBoto3(t *testing.T) {
 		s := sharedServer(t)
 		env := clientEnv(s, t.TempDir())
 		env = append(env, "CONFORMANCE_ACCOUNT="+account, "CONFORMANCE_SECOND_REGION="+secondRegion)
-		runPython(t, sdk, env, "test_secretsmanager", "test_errors", "test_neighbours", "test_credentials")
+		runPython(t, sdk, env, "test_secretsmanager", "test_errors", "test_neighbours", "test_credentials", "test_iam")
 	})
 }
 

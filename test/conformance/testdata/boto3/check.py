@@ -10,6 +10,7 @@ import binascii
 import json
 import re
 import uuid
+import xml.etree.ElementTree
 
 import botocore.parsers
 
@@ -225,18 +226,91 @@ CHECKS = {
 }
 
 
+def check_query(status, body, shape):
+    """Checks an answer in XML, as IAM and STS give it."""
+    root = xml.etree.ElementTree.fromstring(body)
+    if status >= 300:
+        names = [local(child) for child in root]
+        if local(root) != "ErrorResponse" or names != ["Error", "RequestId"]:
+            raise Mismatch("error of %s with %s" % (local(root), names))
+        names = [local(child) for child in root[0]]
+        if names not in (["Type", "Code", "Message"], ["Type", "Code"]):
+            raise Mismatch("error has %s" % names)
+        return
+    names = [local(child) for child in root]
+    wrapper = shape.serialization.get("resultWrapper") if shape is not None else None
+    if names != ([wrapper] if wrapper else []) + ["ResponseMetadata"]:
+        raise Mismatch("%s has %s, the model says %s" % (local(root), names, wrapper))
+    if wrapper:
+        check_element(root[0], shape, "$")
+
+
+def local(element):
+    return element.tag.rpartition("}")[2]
+
+
+def check_element(element, shape, path):
+    """Checks one element, and all below it, against a shape of the model. Empty lists are empty elements."""
+    kind, text = shape.type_name, element.text or ""
+    if kind == "structure":
+        names = [local(child) for child in element]
+        newer = NEWER_MEMBERS.get(shape.name, frozenset()) - set(shape.members)
+        if len(set(names)) != len(names) or set(names) - set(shape.members) - newer:
+            raise Mismatch("%s has members that %s does not have: %s" % (path, shape.name, names))
+        absent = set(shape.required_members) - set(names) - MAY_LACK.get(shape.name, frozenset())
+        if absent:
+            raise Mismatch("%s lacks %s" % (path, sorted(absent)))
+        for child in element:
+            if local(child) not in newer:
+                check_element(child, shape.members[local(child)], path + "." + local(child))
+    elif kind == "list":
+        for number, child in enumerate(element):
+            if local(child) != "member":
+                raise Mismatch("%s has %s in the place of a member" % (path, local(child)))
+            check_element(child, shape.member, "%s[%d]" % (path, number))
+    elif kind == "map":
+        for entry in element:
+            if local(entry) != "entry" or [local(child) for child in entry] != ["key", "value"]:
+                raise Mismatch("%s is no map" % path)
+            check_element(entry[0], shape.key, path + " key")
+            check_element(entry[1], shape.value, path + " value")
+    elif len(element):
+        raise Mismatch("%s has elements, the model says %s" % (path, kind))
+    elif kind == "boolean":
+        if text not in ("true", "false"):
+            raise Mismatch("%s is %r, no boolean" % (path, text))
+    elif kind == "timestamp":
+        if not re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
+            raise Mismatch("%s is %r, no time" % (path, text))
+    elif kind in ("integer", "long"):
+        if not re.fullmatch(r"-?\d+", text):
+            raise Mismatch("%s is %r, no number" % (path, text))
+    elif shape.name not in OTHER_WORDS:
+        CHECKS[kind](text, shape, path)
+
+
+# Strings for which AWS itself answers other words than its model has (recorded), or than older models had.
+OTHER_WORDS = frozenset({"PermissionsBoundaryAttachmentType", "PolicySourceType", "summaryKeyType"})
+
+# Members that older models say are always there, and newer ones not.
+MAY_LACK = {"AccessKeyLastUsed": frozenset({"LastUsedDate"})}
+
+
 class Parser:
     """Checks a raw response, then lets botocore's parser have it."""
 
-    def __init__(self, parser, factory):
+    def __init__(self, parser, factory, protocol):
         self._parser = parser
+        self._protocol = protocol
         self._factory = factory
 
     def parse(self, response, shape):
-        # Only AWS's JSON protocols write shapes as this check reads them; XML answers go through as they are.
         status, headers = response["status_code"], response["headers"]
         lower = {name.lower(): value for name, value in headers.items()}
-        if status >= 300:
+        if self._protocol == "query":
+            check_headers(lower)
+            check_query(status, response["body"], shape)
+        elif status >= 300:
             check_error(status, lower, response["body"], self._factory.service_messages)
         else:
             check_success(status, lower, response["body"], shape)
@@ -257,4 +331,4 @@ class ParserFactory(botocore.parsers.ResponseParserFactory):
 
     def create_parser(self, protocol_name):
         parser = super().create_parser(protocol_name)
-        return Parser(parser, self) if protocol_name == "json" else parser
+        return Parser(parser, self, protocol_name) if protocol_name in ("json", "query") else parser

@@ -134,6 +134,43 @@ class Error(unittest.TestCase):
         self.reject(500, b'{"__type":"ResourceNotFoundException","Message":"x"}', "status 500")
 
 
+class Query(unittest.TestCase):
+    """Answers in XML."""
+
+    WHOLE = (
+        '<GetUserResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><GetUserResult>%s</GetUserResult>'
+        "<ResponseMetadata><RequestId>x</RequestId></ResponseMetadata></GetUserResponse>"
+    )
+    USER = (
+        "<User><Path>/</Path><UserName>a</UserName><UserId>AIDAAAAAAAAAAAAAAAAAA</UserId>"
+        "<Arn>arn:aws:iam::111122223333:user/a</Arn><CreateDate>2026-02-19T18:34:51Z</CreateDate>%s</User>"
+    )
+
+    def setUp(self):
+        self.shape = botocore.session.Session().get_service_model("iam").operation_model("GetUser").output_shape
+
+    def reject(self, body, because):
+        with self.assertRaisesRegex(check.Mismatch, because):
+            check.check_query(200, body, self.shape)
+
+    def test_answers(self):
+        check.check_query(200, self.WHOLE % self.USER % "<Tags/>", self.shape)
+        check.check_query(200, self.WHOLE % self.USER % "<Tags><member><Key>k</Key><Value></Value></member></Tags>", self.shape)
+        self.reject(self.WHOLE % "", "lacks")
+        self.reject(self.WHOLE % self.USER % "<Extra/>", "does not have")
+        self.reject(self.WHOLE % self.USER % "<Path>/</Path>", "does not have")
+        self.reject(self.WHOLE % self.USER % "<Tags><Tag/></Tags>", "in the place of a member")
+        self.reject(self.WHOLE % (self.USER % "").replace("T18", " 18"), "no time")
+        self.reject((self.WHOLE % self.USER % "").replace("GetUserResult>", "Result>"), "the model says")
+
+    def test_errors(self):
+        whole = "<ErrorResponse>%s<RequestId>x</RequestId></ErrorResponse>"
+        check.check_query(404, whole % "<Error><Type>Sender</Type><Code>A</Code><Message>b</Message></Error>", None)
+        for body in ("", "<Error><Code>A</Code></Error>"):
+            with self.assertRaises(check.Mismatch):
+                check.check_query(404, whole % body, None)
+
+
 class Factory(unittest.TestCase):
     """The check is really in the way of an answer."""
 
