@@ -123,7 +123,7 @@ To begin:
 	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env), newEndpoint(env))
 	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env), newEntity(env, "role"), newEntity(env, "user"), newOIDC(env),
 		newCredentialProcess(env), newContainerCredentials(env))
-	add(groupCheck, newAudit(env), newPolicy(env), newExplain(env))
+	add(groupCheck, newCheck(env), newAudit(env), newPolicy(env), newExplain(env))
 	root.AddCommand(newVersion(env))
 	return root
 }

@@ -32,6 +32,11 @@ const maxOperatorAnswer = 64 << 20
 func operator(ctx context.Context, data, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, operatorTime)
 	defer cancel()
+	return operatorWork(ctx, data, method, path, in, out)
+}
+
+// operatorWork is operator for what may take as long as it takes.
+func operatorWork(ctx context.Context, data, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)

@@ -150,6 +150,7 @@ func (s *Server) operatorHandler() http.Handler {
 		heads, err := s.auditHeads(r.Context())
 		s.operatorAnswer(w, heads, err)
 	})
+	mux.HandleFunc("GET /v1/check", s.checkOperator)
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, s.endpoints.List()) })
 	return http.MaxBytesHandler(mux, 64<<10)
 }
