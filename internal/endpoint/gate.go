@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/panics"
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
@@ -147,6 +148,13 @@ func (g *gate) accept() {
 
 // admit looks at a connection and hands it on, or drops it.
 func (g *gate) admit(raw net.Conn) {
+	// It reads what a stranger sends, and net/http does not stand around it yet.
+	defer func() {
+		if p := recover(); p != nil {
+			raw.Close()
+			g.m.o.Log.Error("looking at a connection panicked; it was refused", "listener", g.key, "error", panics.New(p))
+		}
+	}()
 	c, id, reason := g.inspect(raw)
 	if reason != "" {
 		g.m.meters.refuse(id, reason)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strongroom/strongroom/internal/panics"
 	"github.com/strongroom/strongroom/internal/store"
 )
 
@@ -74,5 +75,12 @@ func (j Job) once(ctx context.Context, leases Leases) (time.Time, error) {
 			return time.Time{}, err
 		}
 	}
+	return j.run(ctx)
+}
+
+// run keeps a job that panics from ending the process: it fails, is logged, and
+// runs again like any other that fails.
+func (j Job) run(ctx context.Context) (next time.Time, err error) {
+	defer panics.Catch(&err)
 	return j.Run(ctx)
 }

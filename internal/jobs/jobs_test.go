@@ -1,9 +1,11 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -79,5 +81,27 @@ func TestFailureDoesNotSpin(t *testing.T) {
 	})
 	if n > 101 {
 		t.Errorf("%d runs in 10 s of failures", n)
+	}
+}
+
+// TestPanics: a job that panics runs again, and so do the others; the log says
+// where it was, and not what may be a secret.
+func TestPanics(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	var log bytes.Buffer
+	var bad, good atomic.Int64
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 4500*time.Millisecond)
+		defer cancel()
+		Run(ctx, l, slog.New(slog.NewTextHandler(&log, nil)),
+			Job{Name: "bad", Every: time.Second, Run: func(context.Context) (time.Time, error) { bad.Add(1); panic("canary") }},
+			Job{Name: "good", Every: time.Second, Run: func(context.Context) (time.Time, error) { good.Add(1); return time.Time{}, nil }})
+	})
+	if bad.Load() != 5 || good.Load() != 5 {
+		t.Errorf("%d and %d runs in 4.5 s", bad.Load(), good.Load())
+	}
+	if s := log.String(); !strings.Contains(s, "job=bad") || !strings.Contains(s, "TestPanics") || strings.Contains(s, "canary") {
+		t.Error(s)
 	}
 }

@@ -396,3 +396,21 @@ func localhost(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	pool.AddCert(leaf)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
+
+// TestPanicOfAFetch: a mistake of ours about what a provider sends is an error for
+// those who wait, and is forgotten.
+func TestPanicOfAFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := published(jwk("p256", "p256", nil))
+		w.wait = func(context.Context) { panic("canary") }
+		v := oidc.New(w.fetch)
+		if _, err := v.Verify(t.Context(), token(t, "p256"), provider, now); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Error(err)
+		}
+		w.wait = nil
+		if _, err := v.Verify(t.Context(), token(t, "p256"), provider, now.Add(time.Minute)); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/strongroom/strongroom/internal/panics"
 )
 
 const (
@@ -163,7 +165,7 @@ func (is *issuer) start(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 	go func() {
 		defer cancel()
-		keys, err := is.fetch(ctx)
+		keys, err := is.fetchSafely(ctx)
 		is.mu.Lock()
 		defer is.mu.Unlock()
 		if is.err = err; err == nil {
@@ -172,6 +174,12 @@ func (is *issuer) start(ctx context.Context, now time.Time) {
 		is.flight = nil
 		close(flight)
 	}()
+}
+
+// fetchSafely keeps what a provider sends from ending the process.
+func (is *issuer) fetchSafely(ctx context.Context) (keys []key, err error) {
+	defer panics.Catch(&err)
+	return is.fetch(ctx)
 }
 
 // discover asks the provider for its keys (OpenID Connect Discovery section 4).

@@ -10,6 +10,7 @@ import (
 	"github.com/strongroom/strongroom/internal/endpoint"
 	"github.com/strongroom/strongroom/internal/iam"
 	"github.com/strongroom/strongroom/internal/kms"
+	"github.com/strongroom/strongroom/internal/panics"
 	"github.com/strongroom/strongroom/internal/secretsmanager"
 	"github.com/strongroom/strongroom/internal/sts"
 )
@@ -54,7 +55,7 @@ func (s *Server) ReloadNetwork() error {
 	defer s.reloading.Unlock()
 	cfg, err := s.reload()
 	if err == nil {
-		err = s.endpoints.Apply(&cfg)
+		err = s.applyNetwork(&cfg)
 	} else {
 		s.endpoints.Noted()
 	}
@@ -69,6 +70,13 @@ func (s *Server) ReloadNetwork() error {
 		s.log.Warn("other settings have changed too; they come into force with the next start")
 	}
 	return nil
+}
+
+// applyNetwork keeps a mistake of ours in reading a configuration from ending the
+// process: what is in force stays so.
+func (s *Server) applyNetwork(cfg *config.Config) (err error) {
+	defer panics.Catch(&err)
+	return s.endpoints.Apply(cfg)
 }
 
 // sameElsewhere compares what is read at the start only.

@@ -21,6 +21,7 @@ import (
 	"github.com/strongroom/strongroom/internal/ca"
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/limit"
+	"github.com/strongroom/strongroom/internal/panics"
 )
 
 // Serve listens and answers until ctx ends, then lets the calls under way finish
@@ -42,7 +43,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 		servers = append(servers, api)
 	}
 	add := func(l net.Listener, handler http.Handler) {
-		servers = append(servers, &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog})
+		servers = append(servers, &http.Server{Handler: s.guarded(handler), ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog})
 		listeners = append(listeners, l)
 	}
 	socket, err := s.listenOperator()
@@ -225,6 +226,25 @@ func (s *Server) listenOperator() (net.Listener, error) {
 		return nil, err
 	}
 	return &ownerOnly{Listener: l}, nil
+}
+
+// guarded answers a panic of a handler that is not the API's, which has its own
+// guard. net/http would survive it as well, and tell nobody.
+func (s *Server) guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.log.Error("request handling panicked", "path", r.URL.Path, "error", panics.New(p))
+			writeAnswer(w, http.StatusInternalServerError, operatorError{"the server could not do it; its log says why"})
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 func writeAnswer(w http.ResponseWriter, status int, v any) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/panics"
 )
 
 // internalMessage is all a caller learns of a fault on our side; the request id
@@ -85,7 +86,7 @@ func settle(c *Call, err error) error {
 
 // loud says whether an internal error is our bug rather than an outage.
 func loud(err error) bool {
-	_, panicked := errors.AsType[*panicError](err)
+	_, panicked := errors.AsType[*panics.Error](err)
 	return panicked || errors.Is(err, errUndecided)
 }
 

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/panics"
 )
 
 // Limits bound what a request may ask of the front door. Zero fields mean the
@@ -157,6 +158,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	err := protect(ctx, func(ctx context.Context) error { return h.serve(ctx, &x, r) })
 	h.bodies.Add(-x.held)
+	if _, panicked := errors.AsType[*panics.Error](err); panicked && x.call.Err == nil {
+		// Before the call began, so it has no record of its own: it counts as one
+		// whose caller could not be told.
+		x.call.Principal = nil
+		h.recorder.Unverified(x.call, err)
+	}
 	h.answer(ctx, w, &x, err)
 }
 
@@ -405,9 +412,9 @@ func (h *handler) refuse(ctx context.Context, x *exchange, err error) *aws.Error
 		// Refused before perform, or by a panic around it.
 		c.Err = e
 		h.observe(c, e.HTTPStatus(), h.now().Sub(c.Start))
-		if p, ok := errors.AsType[*panicError](err); ok {
+		if p, ok := errors.AsType[*panics.Error](err); ok {
 			h.log.LogAttrs(ctx, slog.LevelError, "request handling panicked",
-				slog.String("request_id", c.RequestID), slog.String("error", p.what), slog.String("stack", string(p.stack)))
+				slog.String("request_id", c.RequestID), slog.String("error", p.What), slog.String("stack", string(p.Stack)))
 		}
 	}
 	// Whatever a broken call had encoded is secret until decided and recorded.

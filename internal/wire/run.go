@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/panics"
 )
 
 // errNoCall is the bug of calling an operation outside any call.
@@ -184,36 +184,10 @@ func readInput(c *Call, o *bound, decode func(Validator) *aws.Error) error {
 	return nil
 }
 
-// panicError is a panic turned into an error. It keeps the stack, but of the
-// value only what cannot hold data of a caller.
-type panicError struct {
-	what  string
-	stack []byte
-}
-
-func (e *panicError) Error() string { return "panic: " + e.what }
-
 // protect runs fn and turns a panic into an error.
 func protect(ctx context.Context, fn func(context.Context) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = newPanic(p)
-		}
-	}()
+	defer panics.Catch(&err)
 	return fn(ctx)
-}
-
-func newPanic(p any) *panicError {
-	// Runtime errors say which line of ours is wrong; any other value may have
-	// been built from a secret, so only its type is told.
-	what := fmt.Sprintf("%T", p)
-	if e, ok := p.(interface {
-		error
-		RuntimeError()
-	}); ok {
-		what = e.Error()
-	}
-	return &panicError{what, debug.Stack()}
 }
 
 // complain logs what must never happen, apart from the request's own line, so
@@ -225,8 +199,8 @@ func (g *Registry) complain(ctx context.Context, c *Call, err error) {
 		slog.String("operation", c.Operation),
 		slog.String("error", err.Error()),
 	}
-	if p, ok := errors.AsType[*panicError](err); ok {
-		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	if p, ok := errors.AsType[*panics.Error](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.Stack)))
 	}
 	g.log.LogAttrs(ctx, slog.LevelError, "operation is broken and was refused", attrs...)
 }

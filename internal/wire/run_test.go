@@ -103,6 +103,10 @@ func TestPanic(t *testing.T) {
 		if log := w.log.String(); strings.Contains(log, "hunter2") || !strings.Contains(log, "panicked") {
 			t.Errorf("log %s", log)
 		}
+		// Nobody knows who called, so it counts among those.
+		if len(w.unverified) != 1 || len(w.recorded) != 0 {
+			t.Errorf("events %v", w.events)
+		}
 	})
 }
 
