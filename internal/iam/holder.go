@@ -162,7 +162,7 @@ func (s *Service) authorizeHolder(ctx context.Context, action string, k kind, na
 }
 
 // change runs an audited write on an entity that must still be the one decided
-// on, and counts a new generation of the account's IAM, so that every node decides
+// on, under the ARN decided on, and counts a new generation of the account's IAM, so that every node decides
 // anew.
 func (s *Service) change(ctx context.Context, e bearer, fn func(tx store.Tx) error) error {
 	return s.update(ctx, e, func(tx store.Tx) error {
@@ -177,8 +177,12 @@ func (s *Service) change(ctx context.Context, e bearer, fn func(tx store.Tx) err
 func (s *Service) update(ctx context.Context, e bearer, fn func(tx store.Tx) error) error {
 	h := e.holder()
 	err := s.db.Write(ctx, func(tx store.Tx) error {
-		if _, err := holderByID(tx, h.account, h.id); err != nil {
+		now, err := holderByID(tx, h.account, h.id)
+		if err != nil {
 			return err
+		}
+		if now.arn() != h.arn() {
+			return errMoved()
 		}
 		return fn(tx)
 	})
@@ -186,6 +190,13 @@ func (s *Service) update(ctx context.Context, e bearer, fn func(tx store.Tx) err
 		return h.missing()
 	}
 	return err
+}
+
+// errMoved is for an entity that was renamed or moved since the decision: nobody
+// decided on the ARN that it has now, and whoever calls again is decided on anew.
+// AWS documents the error for users; for groups it is unconfirmed.
+func errMoved() *aws.Error {
+	return ErrConcurrentModification("The request was rejected because multiple requests to change this object were submitted simultaneously. Wait a few minutes and submit your request again.")
 }
 
 // authorizeCreate decides on a user or role that is not there yet. Its tags count
