@@ -32,12 +32,12 @@ func (f *facts) network(key string) (v policy.Value, present, known bool) {
 		}
 		return one(endpointKey(c.Endpoint, key)), true, true
 	case "net:clientcertsubject":
-		if !through || c.ClientCert == nil {
+		if !direct || c.ClientCert == nil {
 			return policy.Value{}, false, true
 		}
 		return one(c.ClientCert.Subject), true, true
 	case "net:clientcertsan":
-		if !through || c.ClientCert == nil {
+		if !direct || c.ClientCert == nil {
 			return policy.Value{}, false, true
 		}
 		return policy.Value{Many: c.ClientCert.SANs, Multi: true}, len(c.ClientCert.SANs) > 0, true

@@ -74,7 +74,15 @@ type TLS struct {
 	Key         string `yaml:"key,omitempty"`
 	// Hosts are further names and addresses for the own certificate.
 	Hosts []string `yaml:"hosts,omitempty"`
+	// ClientCA is a PEM file of authorities that certificates of clients of the public
+	// listeners must come from, ClientAuth is off, request or require (the default
+	// with ClientCA).
+	ClientCA   string `yaml:"client_ca,omitempty"`
+	ClientAuth string `yaml:"client_auth,omitempty"`
 }
+
+// ClientAuthMode is the mode in force.
+func (t *TLS) ClientAuthMode() string { return clientAuthMode(t.ClientAuth, t.ClientCA) }
 
 // Limits bound what a client may ask for.
 type Limits struct {
@@ -380,6 +388,14 @@ func (c *Config) Validate() error {
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return wrong("tls", "tls needs both certificate and key, or neither")
+	}
+	switch mode := c.TLS.ClientAuthMode(); {
+	case mode != ClientAuthOff && mode != ClientAuthRequest && mode != ClientAuthRequire:
+		return wrong("tls.client_auth", "tls.client_auth %q is none of off, request and require", mode)
+	case mode != ClientAuthOff && c.TLS.ClientCA == "":
+		return wrong("tls.client_auth", "tls.client_auth %s needs client_ca, to know whose certificates are good", mode)
+	case mode != ClientAuthOff && c.InsecureHTTP:
+		return wrong("tls.client_auth", "insecure_http asks for no certificates, but tls.client_auth does")
 	}
 	if err := c.Limits.validate(); err != nil {
 		return err

@@ -138,11 +138,13 @@ func (c *Config) Path(p string) string {
 }
 
 // ClientAuthMode is the mode in force.
-func (e *Endpoint) ClientAuthMode() string {
+func (e *Endpoint) ClientAuthMode() string { return clientAuthMode(e.ClientAuth, e.ClientCA) }
+
+func clientAuthMode(mode, authorities string) string {
 	switch {
-	case e.ClientAuth != "":
-		return e.ClientAuth
-	case e.ClientCA != "":
+	case mode != "":
+		return mode
+	case authorities != "":
 		return ClientAuthRequire
 	}
 	return ClientAuthOff

@@ -71,9 +71,12 @@ type trust struct {
 	required bool
 }
 
-// Check says what is wrong with the section network of a configuration beyond
-// what the file itself shows: policies, authorities, unknown services.
+// Check says what is wrong with the listeners of a configuration beyond what the
+// file itself shows: policies, authorities, unknown services.
 func Check(cfg *config.Config, services []string) error {
+	if _, err := NewClients(cfg, &tls.Config{MinVersion: tls.VersionTLS13}, nil); err != nil {
+		return err
+	}
 	_, err := compile(cfg, "", services)
 	return err
 }
@@ -230,13 +233,7 @@ func (m *Manager) certify(cfg *config.Config, s *set) error {
 		if e.trust == nil {
 			continue
 		}
-		// A certificate that is given must be good, also where none is needed. No
-		// session tickets: a resumed session would carry what another endpoint, or
-		// an earlier configuration, took for a good certificate.
-		e.tls.ClientCAs, e.tls.ClientAuth, e.tls.SessionTicketsDisabled = e.trust.pool, tls.VerifyClientCertIfGiven, true
-		if e.trust.required {
-			e.tls.ClientAuth = tls.RequireAndVerifyClientCert
-		}
+		e.trust.ask(e.tls)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/strongroom/strongroom/internal/wire"
 )
@@ -27,12 +28,20 @@ type conn struct {
 	rest  []byte
 	leave func()
 
-	// What is known of the client's certificate, and by whose word. Requests of a
-	// connection come one after the other.
+	proof
+}
+
+// proof is what is known of the certificate of a connection's client, and by whose
+// word. Requests of a connection come one after the other.
+type proof struct {
 	seen    bool
 	cert    *wire.ClientCert
 	checked *trust
+	now     func() time.Time
 }
+
+// gone is what a connection is told that would not be let in any more.
+const gone = "The private endpoint of this connection does not let it in any more."
 
 // Read returns first what came with the header.
 func (c *conn) Read(p []byte) (int, error) {
@@ -66,17 +75,17 @@ func (c *conn) endpoint() *endpoint {
 }
 
 // Enter implements wire.Door.
-func (c *conn) Enter(call *wire.Call, state *tls.ConnectionState) bool {
+func (c *conn) Enter(call *wire.Call, state *tls.ConnectionState) (refusal string) {
 	call.Source, call.SourceName = c.source, c.name
 	r := c.m.set.Load().byKey[c.key]
 	if r == nil {
 		c.m.meters.refuse("", refusedEndpoint)
-		return false
+		return gone
 	}
 	e := r.find(c.id)
 	if e == nil {
 		c.m.meters.refuse("", refusedEndpoint)
-		return false
+		return gone
 	}
 	call.Endpoint = &e.facts
 	reason := c.refusal(r, e)
@@ -85,19 +94,19 @@ func (c *conn) Enter(call *wire.Call, state *tls.ConnectionState) bool {
 	}
 	if reason != "" {
 		c.m.meters.refuse(c.id, reason)
-		return false
+		return gone
 	}
 	if e.trust != nil {
 		call.ClientCert = c.cert
 	}
 	e.meter.requests.Inc()
-	return true
+	return ""
 }
 
 // proves reports whether the client's certificate, or the lack of one, is what
 // the endpoint asks for now. TLS has asked already; authorities may have changed
 // since.
-func (c *conn) proves(t *trust, state *tls.ConnectionState) bool {
+func (c *proof) proves(t *trust, state *tls.ConnectionState) bool {
 	if t == nil || c.checked == t {
 		return true
 	}
@@ -109,7 +118,7 @@ func (c *conn) proves(t *trust, state *tls.ConnectionState) bool {
 	for _, x := range state.PeerCertificates[1:] {
 		between.AddCert(x)
 	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: t.pool, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, CurrentTime: c.m.o.Now()}); err != nil {
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: t.pool, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, CurrentTime: c.now()}); err != nil {
 		return false
 	}
 	if !c.seen {

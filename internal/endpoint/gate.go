@@ -177,7 +177,7 @@ func (g *gate) inspect(raw net.Conn) (c *conn, id, reason string) {
 	if r == nil {
 		return nil, "", refusedEndpoint
 	}
-	c = &conn{Conn: raw, m: g.m, key: g.key, peer: addressOf(raw.RemoteAddr()), remote: raw.RemoteAddr()}
+	c = &conn{Conn: raw, m: g.m, key: g.key, peer: addressOf(raw.RemoteAddr()), remote: raw.RemoteAddr(), proof: proof{now: g.m.o.Now}}
 	c.source = c.peer
 	e := r.endpoints[0]
 	if r.fromTLV {

@@ -20,8 +20,10 @@ import (
 
 	"github.com/strongroom/strongroom/internal/ca"
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/endpoint"
 	"github.com/strongroom/strongroom/internal/limit"
 	"github.com/strongroom/strongroom/internal/panics"
+	"github.com/strongroom/strongroom/internal/wire"
 )
 
 // Serve listens and answers until ctx ends, then lets the calls under way finish
@@ -37,6 +39,11 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	// One server for all public listeners: it takes as many as there are.
 	api := s.apiServer()
+	if s.clients != nil {
+		api.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			return wire.WithDoor(ctx, s.clients.Door())
+		}
+	}
 	var servers []*http.Server
 	listeners := apis
 	for range apis {
@@ -170,14 +177,21 @@ func (s *Server) listen() (out []net.Listener, err error) {
 	if err != nil {
 		return out, err
 	}
+	base := &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		// HTTP/2 would let one connection open streams without end, and AWS's own
+		// endpoint for this service does not speak it either.
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: source.Certificate,
+	}
+	if s.clients, err = endpoint.NewClients(&s.config, base, s.now); err != nil {
+		return out, err
+	}
+	if s.clients != nil {
+		base = s.clients.Config()
+	}
 	for i, l := range out {
-		out[i] = tls.NewListener(l, &tls.Config{
-			MinVersion: tls.VersionTLS13,
-			// HTTP/2 would let one connection open streams without end, and AWS's own
-			// endpoint for this service does not speak it either.
-			NextProtos:     []string{"http/1.1"},
-			GetCertificate: source.Certificate,
-		})
+		out[i] = tls.NewListener(l, base)
 	}
 	return out, nil
 }

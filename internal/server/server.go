@@ -83,8 +83,9 @@ type Server struct {
 	// of one address at any door.
 	public    *limit.Slots
 	addresses *limit.Addresses
-	rates     *limit.Limiter // nil without bounds
-	egress    *egress.Dialer // the one way out
+	rates     *limit.Limiter    // nil without bounds
+	clients   *endpoint.Clients // nil unless the public listeners ask for certificates
+	egress    *egress.Dialer    // the one way out
 
 	endpoints *endpoint.Manager // listens from Serve on
 	reload    func() (config.Config, error)

@@ -38,13 +38,14 @@ type ClientCert struct {
 	SANs []string
 }
 
-// Door belongs to a connection that was accepted at a private endpoint.
+// Door belongs to a connection that was accepted at a private endpoint, or at a
+// public listener that asks for certificates.
 type Door interface {
-	// Enter is asked for each request. It fills what the endpoint knows of the
+	// Enter is asked for each request. It fills what the listener knows of the
 	// call as it is in force now: Endpoint, Source, SourceName, ClientCert. It
-	// reports false when the connection is one that would not be accepted any
-	// more.
-	Enter(c *Call, state *tls.ConnectionState) bool
+	// returns what to tell a connection that would not be accepted any more, and ""
+	// for all others.
+	Enter(c *Call, state *tls.ConnectionState) (refusal string)
 }
 
 type doorKey struct{}
@@ -58,7 +59,7 @@ func WithDoor(ctx context.Context, d Door) context.Context {
 // enter lets a request in through the door of its connection, if it has one.
 func (x *exchange) enter(r *http.Request) {
 	if d, ok := r.Context().Value(doorKey{}).(Door); ok {
-		x.shut = !d.Enter(x.call, r.TLS)
+		x.shut = d.Enter(x.call, r.TLS)
 	}
 }
 
@@ -67,13 +68,13 @@ func (x *exchange) enter(r *http.Request) {
 // would refuse there is refused here as the services refuse, with status 403.
 func (x *exchange) passed() error {
 	e := x.call.Endpoint
-	if e == nil && !x.shut {
+	if e == nil && x.shut == "" {
 		return nil
 	}
 	s := x.call.Service
 	switch {
-	case x.shut:
-		return x.denied("The private endpoint of this connection does not let it in any more.")
+	case x.shut != "":
+		return x.denied(x.shut)
 	case s != nil && !e.Serves(s.Name):
 		return x.denied("The private endpoint " + e.ID + " does not lead to " + s.Name + ".")
 	}

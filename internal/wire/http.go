@@ -137,8 +137,8 @@ type exchange struct {
 	bound *bound
 	// query says that the request speaks, and so the answer must be, awsQuery.
 	query bool
-	// shut says that the connection's endpoint would not let it in any more.
-	shut bool
+	// shut says why the connection's listener would not let it in any more.
+	shut string
 	form form
 	// held is what the body takes of Limits.Bodies.
 	held int64
@@ -392,7 +392,7 @@ func (h *handler) answer(ctx context.Context, w http.ResponseWriter, x *exchange
 		// In whole seconds, rounded up: earlier it would be in vain again.
 		header["Retry-After"] = []string{strconv.Itoa(int((x.wait + time.Second - 1) / time.Second))}
 	}
-	if x.shut || c.Throttled == ThrottledBodies || status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
+	if x.shut != "" || c.Throttled == ThrottledBodies || status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
 		header.Set("Connection", "close") // The rest of the body is still on the line.
 	}
 	w.WriteHeader(status)
