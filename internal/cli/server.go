@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/memory"
 	"github.com/strongroom/strongroom/internal/server"
 )
 
@@ -70,7 +71,15 @@ func serve(ctx context.Context, env *Env, cfg config.Config, load func() (config
 		return notInitialised(cfg.Data)
 	}
 	log := newLogger(env.Stderr, cfg.Log)
-	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log, Reload: load})
+	// Before there is a key in memory.
+	kept, err := memory.Harden(cfg.Memory.Lock, cfg.Memory.Dumps)
+	if errors.Is(err, memory.ErrLock) {
+		return withHint(fmt.Errorf("cannot start: %w", err), "let it: LimitMEMLOCK=infinity in its systemd unit, or the capability CAP_IPC_LOCK; or set memory.lock to auto")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log, Reload: load, Memory: kept})
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}

@@ -67,6 +67,7 @@ func printStatus(env *Env, data string, st *server.Status) error {
 		{"Account", st.Account},
 		{"Private endpoints", privateEndpoints(&st.Network)},
 		{"Regions", strings.Join(st.Regions, ", ")},
+		{"Memory", st.Memory.String()},
 		{"Audit", st.Audit.Durability + ", node " + st.Node},
 	})
 	if err != nil || len(st.Warnings) == 0 {

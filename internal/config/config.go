@@ -63,6 +63,7 @@ type Config struct {
 	Egress  Egress  `yaml:"egress"`
 	Denials Denials `yaml:"denials"`
 	Quotas  Quotas  `yaml:"quotas"`
+	Memory  Memory  `yaml:"memory"`
 	Log     Log     `yaml:"log"`
 }
 
@@ -188,6 +189,15 @@ type Quotas struct {
 	PoliciesPerEntity int `yaml:"policies_per_entity,omitempty"`
 }
 
+// Memory says what the system may do with the memory of the server's process.
+type Memory struct {
+	// Lock is auto (all memory stays out of swap space where the system allows,
+	// else the storage keys), all (or the server does not start) or keys.
+	Lock string `yaml:"lock"`
+	// Dumps allows core dumps, and debuggers of the same user.
+	Dumps bool `yaml:"dumps"`
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
@@ -206,6 +216,7 @@ func Default() Config {
 		Audit:   Audit{Durability: "written", SegmentSize: 64 << 20},
 		Egress:  Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
 		Denials: Denials{Keep: 90 * 24 * time.Hour, PerAccount: 100_000},
+		Memory:  Memory{Lock: "auto"},
 		Log:     Log{Level: "info", Format: "text"},
 	}
 }
@@ -416,6 +427,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Denials.PerAccount <= 0 {
 		return wrong("denials.per_account", "denials.per_account must be more than 0, not %d", c.Denials.PerAccount)
+	}
+	if !slices.Contains([]string{"auto", "all", "keys"}, c.Memory.Lock) {
+		return wrong("memory.lock", "memory.lock %q is none of auto, all and keys", c.Memory.Lock)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return wrong("log.format", "log format %q is neither text nor json", c.Log.Format)

@@ -61,6 +61,7 @@ func TestRefused(t *testing.T) {
 		`:2: tls.client_auth "maybe"`:        "tls:\n  client_auth: maybe\n",
 		"needs client_ca, to know":           "tls: {client_auth: require}\n",
 		"insecure_http asks for no":          "insecure_http: true\ntls: {client_ca: a.pem}\n",
+		`:2: memory.lock "some"`:             "memory:\n  lock: some\n",
 		":2: limits.body must be more than":  "limits:\n  body: 0\n",
 		":2: limits.in_flight must be more":  "limits:\n  in_flight: -1\n",
 		":3: limits.idle_time must be more":  "limits:\n  body: 1\n  idle_time: 0s\n",

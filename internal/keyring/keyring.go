@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/internal/keyring/envelope"
+	"github.com/strongroom/strongroom/internal/memory"
 	"github.com/strongroom/strongroom/internal/seal"
 )
 
@@ -94,7 +95,7 @@ type Keyring struct {
 type generation struct {
 	id      envelope.MaterialID
 	created time.Time
-	secret  []byte
+	secret  *memory.Secret
 }
 
 // newer orders generations: by time, by id where two nodes made one in the same
@@ -118,7 +119,7 @@ func Init(ctx context.Context, s Store, p seal.Provider, now func() time.Time) e
 	if err != nil {
 		return fmt.Errorf("initialise keyring: %w", err)
 	}
-	clear(g.secret)
+	g.secret.Close()
 	return nil
 }
 
@@ -141,10 +142,22 @@ func (k *Keyring) Close() {
 	defer k.mu.Unlock()
 	k.closed = true
 	for _, g := range k.keys {
-		clear(g.secret)
+		g.secret.Close()
 	}
 	clear(k.keys)
 	k.active = generation{}
+}
+
+// Locked says whether the system has promised to swap none of the keys.
+func (k *Keyring) Locked() bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	for _, g := range k.keys {
+		if !g.secret.Locked() {
+			return false
+		}
+	}
+	return !k.closed
 }
 
 // Seal encrypts plaintext, of at most 64 KiB, under the newest key. purpose
@@ -159,7 +172,7 @@ func (k *Keyring) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {
 	if k.closed {
 		return nil, ErrClosed
 	}
-	return envelope.Seal(envelope.Keyring, envelope.Name{Material: k.active.id}, k.active.secret, bind(purpose, aad), plaintext)
+	return envelope.Seal(envelope.Keyring, envelope.Name{Material: k.active.id}, k.active.secret.Bytes(), bind(purpose, aad), plaintext)
 }
 
 // Open decrypts what Seal made with the same purpose and aad. The caller owns the
@@ -190,7 +203,7 @@ func (k *Keyring) open(blob envelope.Blob, purpose string, aad []byte) ([]byte, 
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownKey, hex.EncodeToString(blob.Name.Material[:]))
 	}
-	return blob.Open(g.secret, bind(purpose, aad))
+	return blob.Open(g.secret.Bytes(), bind(purpose, aad))
 }
 
 // Derive makes n bytes (at most 32) that follow from a blob of Seal's and the
@@ -210,7 +223,7 @@ func (k *Keyring) Derive(purpose string, aad, sealed []byte, n int) ([]byte, err
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownKey, hex.EncodeToString(blob.Name.Material[:]))
 	}
-	return envelope.Derive(g.secret, sealed, bind(purpose, aad), n)
+	return envelope.Derive(g.secret.Bytes(), sealed, bind(purpose, aad), n)
 }
 
 // Rewrap seals again what is sealed under an older key than the newest, so that
@@ -312,11 +325,11 @@ func (k *Keyring) reload(ctx context.Context) error {
 		secret, err := k.unwrap(ctx, s)
 		if err != nil {
 			for _, g := range fresh {
-				clear(g.secret)
+				g.secret.Close()
 			}
 			return err
 		}
-		fresh = append(fresh, generation{id, s.Created, secret})
+		fresh = append(fresh, generation{id, s.Created, memory.Hold(secret)})
 	}
 	return k.add(fresh)
 }
@@ -343,7 +356,7 @@ func (k *Keyring) add(fresh []generation) error {
 	defer k.mu.Unlock()
 	for _, g := range fresh {
 		if k.closed {
-			clear(g.secret)
+			g.secret.Close()
 			continue
 		}
 		k.keys[g.id] = g
@@ -359,18 +372,18 @@ func (k *Keyring) add(fresh []generation) error {
 
 // create makes, wraps and stores a key.
 func create(ctx context.Context, s Store, p seal.Provider, created time.Time) (generation, error) {
-	g := generation{created: created.UTC().Truncate(time.Microsecond), secret: make([]byte, envelope.MaterialSize)}
+	g := generation{created: created.UTC().Truncate(time.Microsecond), secret: memory.Hold(make([]byte, envelope.MaterialSize))}
 	// Read never fails: the runtime ends the process rather than hand out weak
 	// bytes (crypto/rand).
 	_, _ = rand.Read(g.id[:])
-	_, _ = rand.Read(g.secret)
+	_, _ = rand.Read(g.secret.Bytes())
 	id := hex.EncodeToString(g.id[:])
-	wrapped, err := p.Wrap(ctx, g.secret, wrapAAD(id, g.created))
+	wrapped, err := p.Wrap(ctx, g.secret.Bytes(), wrapAAD(id, g.created))
 	if err == nil {
 		err = s.Insert(ctx, Key{ID: id, Provider: p.ID(), Wrapped: wrapped, Created: g.created})
 	}
 	if err != nil {
-		clear(g.secret)
+		g.secret.Close()
 		return generation{}, fmt.Errorf("create storage key: %w", err)
 	}
 	return g, nil

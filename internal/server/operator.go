@@ -14,6 +14,7 @@ import (
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/iam"
+	"github.com/strongroom/strongroom/internal/memory"
 )
 
 // rootLifetime is how long root credentials live.
@@ -63,6 +64,31 @@ type Status struct {
 		Lost       bool   `json:"lostBehindSignedHead"`
 	} `json:"audit"`
 	Network NetworkStatus `json:"network"`
+	Memory  MemoryStatus  `json:"memory"`
+}
+
+// MemoryStatus is what the system has promised about the process's memory.
+type MemoryStatus struct {
+	memory.State
+	// Keys says that the storage keys are not swapped, whatever else is.
+	Keys bool `json:"keysLocked"`
+}
+
+// String says it in words.
+func (m MemoryStatus) String() string {
+	dumps := "not dumped"
+	if m.Dumps {
+		dumps = "may be dumped"
+	}
+	switch {
+	case m.Locked:
+		return dumps + ", all of it locked"
+	case !m.Swap:
+		return dumps + ", no swap space"
+	case m.Keys:
+		return dumps + ", storage keys locked, the rest may be swapped"
+	}
+	return dumps + ", may be swapped"
 }
 
 // NetworkStatus is the private side of the listeners.
@@ -83,6 +109,10 @@ func (s *Server) Status() Status {
 	out.Audit.Durability, out.Audit.Lost = s.config.Audit.Durability, s.audit.Recovered().Lost()
 	out.Network.Public = s.config.PublicListen()
 	out.Network.Endpoints = len(s.endpoints.List())
+	out.Memory = MemoryStatus{s.memory, s.keys.Locked()}
+	if s.memory.Swap && !s.memory.Locked {
+		out.Warnings = append(out.Warnings, "the machine has swap space and only the storage keys are locked: values in use may reach a disk (let the process lock all memory, or encrypt the swap space)")
+	}
 	if f := s.fault.Load(); f != nil {
 		out.Network.Fault, out.Network.Since = f.text, f.since
 		out.Warnings = append(out.Warnings, "the configuration of the network is not the one in force: "+f.text)

@@ -30,6 +30,7 @@ import (
 	"github.com/strongroom/strongroom/internal/keyring"
 	"github.com/strongroom/strongroom/internal/kms"
 	"github.com/strongroom/strongroom/internal/limit"
+	"github.com/strongroom/strongroom/internal/memory"
 	"github.com/strongroom/strongroom/internal/oidc"
 	"github.com/strongroom/strongroom/internal/seal"
 	"github.com/strongroom/strongroom/internal/secretsmanager"
@@ -54,6 +55,9 @@ type Options struct {
 	Observe func(*wire.Call)
 	// Reload reads the configuration again; nil when it cannot change.
 	Reload func() (config.Config, error)
+
+	// Memory is what the system has promised about the process.
+	Memory memory.State
 
 	// begun is what Init knows of the node before there is a node.json.
 	begun state
@@ -91,11 +95,12 @@ type Server struct {
 	reload    func() (config.Config, error)
 	reloading sync.Mutex
 	fault     atomic.Pointer[networkFault]
+	memory    memory.State
 }
 
 // Open opens the data directory and the database and joins the parts.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
-	s := &Server{config: o.Config, log: o.Log, now: o.Now, manual: o.ManualJobs, reload: o.Reload}
+	s := &Server{config: o.Config, log: o.Log, now: o.Now, manual: o.ManualJobs, reload: o.Reload, memory: o.Memory}
 	if s.now == nil {
 		s.now = time.Now
 	}
