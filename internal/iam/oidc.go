@@ -162,11 +162,12 @@ func (s *Service) changeProvider(ctx context.Context, action, arn string, change
 	if err != nil {
 		return err
 	}
+	return s.writeProvider(ctx, decided, action, change)
+}
+
+func (s *Service) writeProvider(ctx context.Context, decided oidcProvider, action string, change func(*oidcProvider) error) error {
 	return s.db.Write(ctx, func(tx store.Tx) error {
-		p, err := getOIDCProvider(tx, decided.Account, decided.URL)
-		if errors.Is(err, store.ErrNoRows) {
-			return errNoProvider(action, arn)
-		}
+		p, err := sameProvider(tx, decided, action)
 		if err != nil {
 			return err
 		}
@@ -175,6 +176,16 @@ func (s *Service) changeProvider(ctx context.Context, action, arn string, change
 		}
 		return saveOIDCProvider(tx, p)
 	})
+}
+
+// sameProvider reads a provider that must still be the one decided on. Providers
+// have no unique id: one made again, with other tags, is told by when it was made.
+func sameProvider(tx store.Tx, decided oidcProvider, action string) (oidcProvider, error) {
+	p, err := getOIDCProvider(tx, decided.Account, decided.URL)
+	if errors.Is(err, store.ErrNoRows) || err == nil && !p.CreatedAt.Equal(decided.CreatedAt) {
+		return p, errNoProvider(action, decided.arn())
+	}
+	return p, err
 }
 
 // GetOpenIDConnectProvider describes a provider.
@@ -218,7 +229,15 @@ func (s *Service) DeleteOpenIDConnectProvider(ctx context.Context, in *DeleteOpe
 	if err != nil {
 		return nil, err
 	}
-	return &DeleteOpenIDConnectProviderOutput{}, s.db.Write(ctx, func(tx store.Tx) error {
+	return &DeleteOpenIDConnectProviderOutput{}, s.dropProvider(ctx, p)
+}
+
+func (s *Service) dropProvider(ctx context.Context, decided oidcProvider) error {
+	return s.db.Write(ctx, func(tx store.Tx) error {
+		p, err := sameProvider(tx, decided, "DeleteOpenIDConnectProvider")
+		if err != nil {
+			return err
+		}
 		return deleteOIDCProvider(tx, p.Account, p.URL)
 	})
 }
