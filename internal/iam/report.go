@@ -89,7 +89,7 @@ func (s *Service) GetCredentialReport(ctx context.Context, _ *GetCredentialRepor
 
 // MakeReports makes the credential reports that were asked for; a job calls it on
 // every node: looking costs a read, a lease would cost a write, and a report that
-// two nodes make is the same.
+// two nodes make is the same. One that cannot be made does not keep the others back.
 func (s *Service) MakeReports(ctx context.Context) error {
 	var accounts []string
 	err := s.db.Read(ctx, func(tx store.Tx) (err error) {
@@ -99,20 +99,26 @@ func (s *Service) MakeReports(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, account := range accounts {
-		var r report
-		if err := s.db.Read(ctx, func(tx store.Tx) (err error) {
-			r.GeneratedAt = tx.Now()
-			r.Content, err = credentialReport(tx, account)
-			return err
-		}); err != nil {
-			return fmt.Errorf("report of account %s: %w", account, err)
-		}
-		if err := s.db.Maintain(ctx, func(tx store.Tx) error { return saveReport(tx, account, r) }); err != nil {
-			return err
+		if err := s.makeReport(ctx, account); err != nil {
+			errs = append(errs, fmt.Errorf("report of account %s: %w", account, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+func (s *Service) makeReport(ctx context.Context, account string) error {
+	var r report
+	err := s.db.Read(ctx, func(tx store.Tx) (err error) {
+		r = report{GeneratedAt: tx.Now()}
+		r.Content, err = credentialReport(tx, account)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.db.Maintain(ctx, func(tx store.Tx) error { return saveReport(tx, account, r) })
 }
 
 // reportColumns are AWS's (IAM User Guide, "Understanding the report format").
