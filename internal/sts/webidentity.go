@@ -82,15 +82,21 @@ func audience(p *auth.Provider, c *oidc.Claims) string {
 }
 
 // keys are the condition keys that the claims give, named by the issuer.
+//
+// Where the token has azp, that is the key aud, and the audiences are the key oaud:
+// a token that one client had made and another uses speaks for the one that uses
+// it. AWS documents that of the issuers that it knows by itself (IAM User Guide,
+// "Available keys for AWS web identity federation"); that it holds for every
+// provider, and oaud with it, is unconfirmed.
 func (v *vouched) keys() []auth.Key {
 	host := strings.TrimPrefix(v.provider.Issuer, "https://")
-	keys := []auth.Key{
-		{Name: host + ":sub", Values: []string{v.claims.Subject}},
-		{Name: host + ":aud", Values: v.claims.Audience, Multi: len(v.claims.Audience) > 1},
+	audiences := auth.Key{Name: host + ":aud", Values: v.claims.Audience, Multi: len(v.claims.Audience) > 1}
+	keys := []auth.Key{{Name: host + ":sub", Values: []string{v.claims.Subject}}}
+	if azp := v.claims.AuthorizedParty; azp != "" {
+		audiences.Name = host + ":oaud"
+		keys = append(keys, auth.Key{Name: host + ":aud", Values: []string{azp}}, auth.Key{Name: host + ":azp", Values: []string{azp}})
 	}
-	if v.claims.AuthorizedParty != "" {
-		keys = append(keys, auth.Key{Name: host + ":azp", Values: []string{v.claims.AuthorizedParty}})
-	}
+	keys = append(keys, audiences)
 	if len(v.claims.AMR) > 0 {
 		keys = append(keys, auth.Key{Name: host + ":amr", Values: v.claims.AMR, Multi: true})
 	}

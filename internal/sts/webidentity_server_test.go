@@ -110,6 +110,13 @@ func TestWebIdentityConditions(t *testing.T) {
 		{`"ForAnyValue:StringEquals":{"` + h + `:aud":"other"}`, map[string]any{"aud": []string{"sts.amazonaws.com", "other"}}, true},
 		{`"ForAllValues:StringEquals":{"` + h + `:aud":"other"}`, map[string]any{"aud": []string{"sts.amazonaws.com", "other"}}, false},
 		{`"StringEquals":{"` + h + `:azp":"other"}`, map[string]any{"aud": "web", "azp": "other"}, true},
+		// A token made for one client and handed to another speaks for the other.
+		{`"StringEquals":{"` + h + `:aud":"other"}`, map[string]any{"azp": "other"}, true},
+		{`"StringEquals":{"` + h + `:aud":"sts.amazonaws.com"}`, map[string]any{"azp": "other"}, false},
+		{`"StringEquals":{"` + h + `:aud":"other"}`, map[string]any{"aud": []string{"web", "sts.amazonaws.com"}, "azp": "other"}, true},
+		{`"StringEquals":{"` + h + `:aud":"web"}`, map[string]any{"aud": "other", "azp": "web"}, true},
+		{`"StringEquals":{"` + h + `:oaud":"sts.amazonaws.com"}`, map[string]any{"azp": "other"}, true},
+		{`"Null":{"` + h + `:oaud":"true"}`, nil, true},
 		{`"ForAnyValue:StringEquals":{"` + h + `:amr":"mfa"}`, map[string]any{"amr": []string{"pwd", "mfa"}}, true},
 		{`"ForAnyValue:StringEquals":{"` + h + `:amr":"mfa"}`, nil, false},
 		{`"StringEquals":{"sts:RoleSessionName":"pod-1"}`, nil, true},
