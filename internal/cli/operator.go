@@ -37,41 +37,50 @@ func operator(ctx context.Context, data, method, path string, in, out any) error
 
 // operatorWork is operator for what may take as long as it takes.
 func operatorWork(ctx context.Context, data, method, path string, in, out any) error {
+	body, err := operatorStream(ctx, data, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxOperatorAnswer)).Decode(out); err != nil {
+		return fmt.Errorf("read answer of the server: %w", err)
+	}
+	return nil
+}
+
+// operatorStream is operatorWork for an answer that is read as it comes. The caller
+// closes it.
+func operatorStream(ctx context.Context, data, method, path string, in any) (io.ReadCloser, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.NewReader(b)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://operator"+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(data, server.SocketFile))
 	}}
-	defer transport.CloseIdleConnections()
 	answer, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return operatorFailure(err, data)
+		return nil, operatorFailure(err, data)
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer.Body, nil
 	}
 	defer answer.Body.Close()
-	d := json.NewDecoder(io.LimitReader(answer.Body, maxOperatorAnswer))
-	if answer.StatusCode == http.StatusOK {
-		if err := d.Decode(out); err != nil {
-			return fmt.Errorf("read answer of the server: %w", err)
-		}
-		return nil
-	}
 	var failure struct {
 		Error string `json:"error"`
 	}
-	if err := d.Decode(&failure); err != nil || failure.Error == "" {
-		return withHint(fmt.Errorf("the server answers %s", answer.Status), "server and command may be of different versions; compare \"strongroom version\"")
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxOperatorAnswer)).Decode(&failure); err != nil || failure.Error == "" {
+		return nil, withHint(fmt.Errorf("the server answers %s", answer.Status), "server and command may be of different versions; compare \"strongroom version\"")
 	}
-	return errors.New(failure.Error)
+	return nil, errors.New(failure.Error)
 }
 
 // operatorFailure says why the socket gave no answer.

@@ -181,6 +181,7 @@ func (s *Server) operatorHandler() http.Handler {
 		s.operatorAnswer(w, heads, err)
 	})
 	mux.HandleFunc("GET /v1/check", s.checkOperator)
+	mux.HandleFunc("POST /v1/backup", s.backupOperator)
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, s.endpoints.List()) })
 	return http.MaxBytesHandler(mux, 64<<10)
 }
