@@ -19,7 +19,7 @@ const module = "github.com/strongroom/strongroom/"
 // layers from the bottom up; imports point downwards, or sideways only where
 // sideways says so. A package below a listed one belongs to its layer.
 var layers = [][]string{
-	{"internal/aws", "internal/panics", "internal/memory", "internal/sigv4", "internal/policy", "internal/catalog", "internal/policylint"},                                                               // values
+	{"internal/aws", "internal/panics", "internal/memory", "internal/sigv4", "internal/policy", "internal/catalog", "internal/policylint"},                                            // values
 	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config", "internal/egress", "internal/oidc", "internal/limit"}, // machinery
 	{"internal/auth", "internal/audit", "internal/backup", "internal/denial", "internal/endpoint"},                                                                                    // shared duties
 	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"},                                                                                                       // slices

@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +21,9 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/strongroom/strongroom/internal/backup"
 	"github.com/strongroom/strongroom/internal/config"
@@ -219,6 +224,8 @@ func TestRestoreIsQuiet(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.ManualJobs())
 	furnish(t, s)
+	role := s.Role(t, s.Admin, "worker", servertest.Trust("arn:aws:iam::"+servertest.Account+":root", "sts:AssumeRole"), allowRead)
+	session := s.AssumeRole(t, s.Admin, role)
 	recipient, ids := newIdentity(t)
 	file := takeBackup(t, s.Server(), recipient)
 	cfg, out := restore(t, from(file, ids), "")
@@ -237,6 +244,21 @@ func TestRestoreIsQuiet(t *testing.T) {
 	if err != nil || active != 0 || live != 0 {
 		t.Errorf("%d keys work, sessions of %d entities live, %v", active, live, err)
 	}
+	// Over the network, and as a control with the moment named.
+	kept := from(file, ids)
+	kept.AsOf = out.At.Truncate(time.Second)
+	keptConfig, _ := restore(t, kept, "")
+	for name, c := range map[string]server.Credentials{"key": s.Admin, "session": session} {
+		if err := whoAmI(t, r, c); err == nil || !strings.Contains(err.Error(), "InvalidClientTokenId") && !strings.Contains(err.Error(), "ExpiredToken") {
+			t.Errorf("%s after a restore: %v", name, err)
+		}
+	}
+	k := opened(t, keptConfig)
+	for name, c := range map[string]server.Credentials{"key": s.Admin, "session": session} {
+		if err := whoAmI(t, k, c); err != nil {
+			t.Errorf("%s after a restore as of its moment: %v", name, err)
+		}
+	}
 	wrong := from(file, ids)
 	wrong.AsOf = out.At.Add(-time.Hour)
 	if _, err := server.Restore(t.Context(), empty(t, ""), wrong, silent); err == nil || !strings.Contains(err.Error(), "the backup is of") {
@@ -244,6 +266,49 @@ func TestRestoreIsQuiet(t *testing.T) {
 	}
 	if _, err := server.Restore(t.Context(), cfg, from(file, ids), silent); !errors.Is(err, server.ErrInitialised) {
 		t.Errorf("twice into one directory: %v", err)
+	}
+}
+
+// whoAmI asks a server that is open and not served.
+func whoAmI(t *testing.T, s *server.Server, c server.Credentials) error {
+	t.Helper()
+	h := httptest.NewServer(s.Handler())
+	defer h.Close()
+	_, err := sts.New(sts.Options{BaseEndpoint: &h.URL, Region: servertest.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
+	}).GetCallerIdentity(t.Context(), nil)
+	return err
+}
+
+// TestBackupBreaksOff: what fails on the way is no answer that ends well.
+func TestBackupBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	err := s.Server().Store().Maintain(t.Context(), func(tx store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO keyring (id, provider, wrapped, created_at) VALUES ('0102', 'file:x', 'x', 1)`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient, ids := newIdentity(t)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.Dir, server.SocketFile))
+	}}}
+	var file []byte
+	answer, err := client.Post("http://operator/v1/backup", "application/json", strings.NewReader(`{"recipients":["`+recipient+`"]}`))
+	if err == nil {
+		defer answer.Body.Close()
+		file, err = io.ReadAll(answer.Body)
+	}
+	if err == nil {
+		t.Errorf("a whole answer of %d bytes", len(file))
+	}
+	if _, err := server.VerifyBackup(from(file, ids)); err == nil {
+		t.Error("what there was is taken for a backup")
+	}
+	if !strings.Contains(s.Log.String(), "backup failed") {
+		t.Error("the log does not say why")
 	}
 }
 
