@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -210,5 +212,67 @@ func TestTokenFlood(t *testing.T) {
 	}
 	holds(t, "serviceEventDetails", told[0]["serviceEventDetails"], obj{"since": instant, "until": instant, "requests": float64(flood), "others": 0.0, "sources": []any{obj{
 		"sourceIPAddress": "127.0.0.1", "errorCode": "ExpiredTokenException", "requests": float64(flood),
+		"first": obj{"eventTime": instant, "eventSource": "sts.amazonaws.com", "eventName": "AssumeRoleWithWebIdentity", "userAgent": `~.*`}}}})
+}
+
+// A token that is true and that no trust policy takes is somebody's whom nobody here
+// knows; of a public issuer anybody can have one. Such requests are counted too,
+// and still explained.
+func TestDeniedTokenFlood(t *testing.T) {
+	var moved atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }
+	issuer := servertest.NewIssuer(t)
+	s := servertest.Start(t, issuer.Trusted(), servertest.Now(now))
+	provider, err := s.IAM().CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: &issuer.URL, ClientIDList: []string{"sts.amazonaws.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := s.Role(t, s.Admin, "app", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"`+*provider.OpenIDConnectProviderArn+
+		`"},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{"`+issuer.Host+`:sub":"somebody"}}}]}`, "")
+	before, lines := len(records(t, s)), strings.Count(s.Log.String(), "level=INFO msg=request")
+	token := issuer.Token(t, time.Now(), nil)
+	const flood = 100
+	var request string
+	for range flood {
+		for _, arn := range []string{role, role + "-missing"} {
+			_, err := s.STS(s.Admin).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+				RoleArn: &arn, RoleSessionName: aws.String("pod"), WebIdentityToken: &token,
+				Policy: aws.String("{}"), // Not looked at: the decision comes first.
+			})
+			answer, ok := errors.AsType[*awshttp.ResponseError](err)
+			if !ok || !strings.Contains(err.Error(), "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity") {
+				t.Fatalf("%v", err)
+			}
+			if arn == role {
+				request = answer.ServiceRequestID()
+			}
+		}
+	}
+	if n := strings.Count(s.Log.String(), "level=INFO msg=request") - lines; n > 0 {
+		t.Errorf("%d lines in the log that everybody reads", n)
+	}
+	denials, err := s.Server().Denials(t.Context(), request)
+	if err != nil || len(denials) != 1 {
+		t.Fatalf("%d denials, %v", len(denials), err)
+	}
+	text := denials[0].Text(denials[0].Explanation)
+	for _, part := range []string{issuer.Host + ":sub", "somebody", "counted, not recorded"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in the explanation:\n%s", part, text)
+		}
+	}
+	moved.Store(int64(time.Minute + time.Second)) // The window is over.
+	var told []record
+	for range 100 {
+		if told = records(t, s)[before:]; len(told) > 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if len(told) != 1 {
+		t.Fatalf("%d records tell of the flood", len(told))
+	}
+	holds(t, "serviceEventDetails", told[0]["serviceEventDetails"], obj{"since": instant, "until": instant, "requests": float64(2 * flood), "others": 0.0, "sources": []any{obj{
+		"sourceIPAddress": "127.0.0.1", "errorCode": "AccessDenied", "requests": float64(2 * flood),
 		"first": obj{"eventTime": instant, "eventSource": "sts.amazonaws.com", "eventName": "AssumeRoleWithWebIdentity", "userAgent": `~.*`}}}})
 }

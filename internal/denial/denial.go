@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/strongroom/strongroom/internal/auth"
+	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/policy"
 	"github.com/strongroom/strongroom/internal/wire"
 )
@@ -15,7 +16,8 @@ import (
 // and the operator is shown; members may be added.
 type Denial struct {
 	// RequestID is that of the request as its caller saw it. CallID is that of
-	// the call within it that was denied, EventID that of its audit record.
+	// the call within it that was denied, EventID that of its audit record; a denied
+	// bearer of an ID token has none.
 	RequestID string    `json:"requestId"`
 	CallID    string    `json:"callId"`
 	EventID   string    `json:"eventId"`
@@ -105,7 +107,12 @@ func (d *Denial) Text(x *policy.Explanation) string {
 	if d.Via != "" {
 		line("made by", "%s on the principal's behalf, as request %s", show(d.Via), show(d.CallID))
 	}
-	line("audit", "event %s", show(d.EventID))
+	if d.Principal.Type == string(aws.PrincipalWebIdentity) {
+		// Denied before the call began, as a stranger (decision 0006).
+		line("audit", "counted, not recorded")
+	} else {
+		line("audit", "event %s", show(d.EventID))
+	}
 	b.WriteString("\n" + x.String())
 	return b.String()
 }

@@ -21,7 +21,9 @@ const maxIssuer = 255
 // IdentifyAssumeRoleWithWebIdentity verifies the token of a request that has no
 // signature. Which provider's token it is, its own claims say; whether that
 // provider may vouch for anybody, the account of the role has said by making it.
-// The errors are AWS's (spec iam-sts.md 4.2).
+// Whether its bearer is anybody here, the trust policy of the role says, so that is
+// decided before the call counts as somebody's: of a public issuer anybody can have
+// a token that is true. The errors are AWS's (spec iam-sts.md 4.2).
 func (s *Service) IdentifyAssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityInput) error {
 	role, err := aws.ParseARN(*in.RoleArn)
 	if err != nil {
@@ -52,7 +54,6 @@ func (s *Service) IdentifyAssumeRoleWithWebIdentity(ctx context.Context, in *Ass
 	}
 	v := &vouched{provider: provider, claims: claims, audience: audience(provider, &claims)}
 	call := wire.CallFrom(ctx)
-	call.Proof = v
 	call.Region = s.Region // There is no signature to name one.
 	call.Principal = &aws.Principal{
 		Type: aws.PrincipalWebIdentity, Provider: provider.ARN, UserName: claims.Subject,
@@ -61,15 +62,31 @@ func (s *Service) IdentifyAssumeRoleWithWebIdentity(ctx context.Context, in *Ass
 	// The caller has no account: the record goes to the role's, whether or not it has
 	// such a role.
 	call.Touch(wire.Resource{ARN: *in.RoleArn, Type: "AWS::IAM::Role", Account: role.Account})
+	v.assumption = assumption{
+		action: assumeRoleWithWebIdentity, arn: *in.RoleArn, session: *in.RoleSessionName, lifetime: lifetime(in.DurationSeconds, usualRole),
+		provider: provider.ARN, keys: v.keys(),
+	}
+	v.role, err = s.take(ctx, &v.assumption)
+	if e, ok := errors.AsType[*aws.Error](err); ok && e.Code == "AccessDenied" {
+		// Fixed words: the caller has no name that a sentence could begin with.
+		return &aws.Error{Code: e.Code, Status: e.Status, Message: "Not authorized to perform " + assumeRoleWithWebIdentity}
+	}
+	if err != nil {
+		return err
+	}
+	call.Proof = v
 	return nil
 }
 
-// vouched is what a provider says of the caller.
+// vouched is what a provider says of the caller, and the role that the caller may
+// have for it.
 type vouched struct {
 	provider *auth.Provider
 	claims   oidc.Claims
 	// audience is the one that the token was accepted for.
-	audience string
+	audience   string
+	assumption assumption
+	role       *auth.Role
 }
 
 func audience(p *auth.Provider, c *oidc.Claims) string {
@@ -132,30 +149,19 @@ func identityError(err error) error {
 
 // AssumeRoleWithWebIdentity makes a session of a role for the bearer of an ID token
 // (spec iam-sts.md 4.2). No account, no policy of its own: the trust policy alone
-// decides.
+// decides, and has.
 func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityInput) (*AssumeRoleWithWebIdentityOutput, error) {
 	call := wire.CallFrom(ctx)
 	v, ok := call.Proof.(*vouched)
 	if !ok {
 		return nil, errors.New("call was not identified")
 	}
-	policies, err := readPolicies(in.Policy, in.PolicyArns)
-	if err != nil {
+	a := &v.assumption
+	var err error
+	if a.policies, err = readPolicies(in.Policy, in.PolicyArns); err != nil {
 		return nil, err
 	}
-	a := &assumption{
-		action: assumeRoleWithWebIdentity, arn: *in.RoleArn, session: *in.RoleSessionName, lifetime: lifetime(in.DurationSeconds, usualRole),
-		policies: policies, provider: v.provider.ARN, keys: v.keys(),
-	}
-	role, err := s.take(ctx, a)
-	if e, ok := errors.AsType[*aws.Error](err); ok && e.Code == "AccessDenied" {
-		// Fixed words: the caller has no name that a sentence could begin with.
-		return nil, &aws.Error{Code: e.Code, Status: e.Status, Message: "Not authorized to perform " + assumeRoleWithWebIdentity}
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, user, packed, err := s.assume(ctx, a, role)
+	c, user, packed, err := s.assume(ctx, a, v.role)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,9 @@ type Call struct {
 	Decisions []Decision
 	// Err is what the caller was told, nil for success.
 	Err error
+	// Uninvited says that an unsigned call proved who calls and was denied before it
+	// began: it is counted and not recorded.
+	Uninvited bool
 	// Throttled says which bound refused the call; "" when none did.
 	Throttled string
 	// EventType is one of the Event constants.

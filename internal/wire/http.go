@@ -210,8 +210,14 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 		return decodeJSON(x.body.Bytes(), in, h.limits.bounds())
 	}
 	if err := h.identify(ctx, x, r, decode); err != nil {
+		who := c.Principal
 		c.Principal = nil // Half an authentication is none.
 		h.recorder.Unverified(c, err)
+		if x.bound.op.identify != nil && len(c.Decisions) > 0 {
+			// Who it was is proved, or nothing would have been decided. The observer
+			// is told, so that the denial can be explained.
+			c.Principal, c.Uninvited = who, true
+		}
 		return err
 	}
 	if c.Principal == nil {
@@ -435,7 +441,7 @@ func (h *handler) logLine(ctx context.Context, c *Call, status int, e *aws.Error
 	switch {
 	case status >= http.StatusInternalServerError && !interrupted(c.Err):
 		level = slog.LevelError
-	case c.Principal == nil || c.Throttled != "":
+	case c.Principal == nil || c.Throttled != "" || c.Uninvited:
 		// Anybody can send these, and a flood of them must not fill the disk. The
 		// Recorder counts and samples them.
 		level = slog.LevelDebug

@@ -37,9 +37,10 @@ func Op[In, Out any, P interface {
 
 // UnsignedOp makes an Operation that anybody may call without a signature, because
 // its input proves who calls: identify verifies that proof and fills Principal and
-// Region of the call in its context. A request that it refuses, or whose input does
-// not fit the model, is counted like one with a bad signature and not recorded, so
-// that strangers cannot fill the disk.
+// Region of the call in its context. Where anybody can have such a proof, identify
+// decides as well whether its holder is let in, and notes that decision. A request
+// that it refuses, or whose input does not fit the model, is counted like one with a
+// bad signature and not recorded, so that strangers cannot fill the disk.
 func UnsignedOp[In, Out any, P interface {
 	*In
 	Validator

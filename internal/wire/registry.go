@@ -28,8 +28,8 @@ type Recorder interface {
 	// context outlives the caller's connection and has no deadline, so Record
 	// must bound its own waiting.
 	Record(ctx context.Context, c *Call) error
-	// Unverified counts a request that was refused before its caller was known:
-	// c's Principal is nil and its Service may be.
+	// Unverified counts a request that was refused before its caller was known, or
+	// known to be anybody here: c's Principal is nil and its Service may be.
 	Unverified(c *Call, err error)
 }
 
