@@ -19,6 +19,7 @@ import (
 func newBackup(env *Env) *cobra.Command {
 	var data, output, passphrase string
 	var recipients []string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "backup",
 		Short: "Write everything stored into one encrypted file",
@@ -35,6 +36,8 @@ record are not in it either: copy the directory "audit" beside it.`,
 			switch {
 			case output == "":
 				return usageError{withHint(errors.New("strongroom backup needs --output"), helpHint(c))}
+			case output == "-" && asJSON:
+				return usageError{errors.New("--json has no place where the backup itself goes to standard output")}
 			case len(recipients) > 0 && passphrase != "":
 				return usageError{errors.New("--recipient and --passphrase-file exclude each other")}
 			}
@@ -45,17 +48,28 @@ record are not in it either: copy the directory "audit" beside it.`,
 					return err
 				}
 			}
-			if err := writeBackup(c.Context(), env, data, output, in); err != nil {
+			n, err := writeBackup(c.Context(), env, data, output, in)
+			if err != nil {
 				return fmt.Errorf("cannot back up %s: %w", data, err)
+			}
+			if asJSON {
+				return printJSON(env.Stdout, backupWritten{output, n})
 			}
 			return nil
 		},
 	}
 	dataFlag(c, env, &data)
+	jsonFlag(c, &asJSON)
 	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write, \"-\" for standard output; it must not exist")
 	c.Flags().StringArrayVarP(&recipients, "recipient", "r", nil, "age `RECIPIENT` who can read it (age1...); may be repeated")
 	c.Flags().StringVar(&passphrase, "passphrase-file", "", "`FILE` with the passphrase (without recipients, the default is to ask)")
 	return c
+}
+
+// backupWritten is the outcome as JSON.
+type backupWritten struct {
+	File  string `json:"file"`
+	Bytes int64  `json:"bytes"`
 }
 
 // minPassphrase is what scrypt makes expensive enough to guess only if people do
@@ -100,35 +114,36 @@ func readPassphrase(ctx context.Context, env *Env, file string, fresh bool) (str
 	return text, nil
 }
 
-// writeBackup writes to a file that gets its name when it is whole.
-func writeBackup(ctx context.Context, env *Env, data, output string, in server.BackupRequest) error {
+// writeBackup writes to a file that gets its name when it is whole, and returns its
+// size.
+func writeBackup(ctx context.Context, env *Env, data, output string, in server.BackupRequest) (int64, error) {
 	if output == "-" {
 		return streamBackup(ctx, env, data, env.Stdout, in)
 	}
 	if _, err := os.Lstat(output); err == nil {
-		return fmt.Errorf("%s is there already", output)
+		return 0, fmt.Errorf("%s is there already", output)
 	}
 	part := output + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	err = streamBackup(ctx, env, data, f, in)
+	n, err := streamBackup(ctx, env, data, f, in)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(part))
+		return 0, errors.Join(err, os.Remove(part))
 	}
 	// Link refuses a name that was taken meanwhile, which rename would not.
 	if err := os.Link(part, output); err != nil {
-		return err
+		return 0, err
 	}
-	return os.Remove(part)
+	return n, os.Remove(part)
 }
 
 // streamBackup asks the running server, or opens the directory of a stopped one.
-func streamBackup(ctx context.Context, env *Env, data string, to io.Writer, in server.BackupRequest) error {
+func streamBackup(ctx context.Context, env *Env, data string, to io.Writer, in server.BackupRequest) (int64, error) {
 	p := &progress{to: to, talk: env.Stderr}
 	body, err := operatorStream(ctx, data, http.MethodPost, "/v1/backup", in)
 	switch {
@@ -143,7 +158,7 @@ func streamBackup(ctx context.Context, env *Env, data string, to io.Writer, in s
 	if err == nil {
 		fmt.Fprintf(env.Stderr, "Backup of %s: %s, complete.\n", data, count(uint64(p.n), "byte"))
 	}
-	return err
+	return p.n, err
 }
 
 func backupStopped(ctx context.Context, env *Env, data string, to io.Writer, in server.BackupRequest) error {
