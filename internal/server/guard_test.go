@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/strongroom/strongroom/internal/config"
 )
 
 // TestGuard: a handler that panics answers, is logged, and tells no value.
@@ -21,5 +23,26 @@ func TestGuard(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "path=/metrics") || !strings.Contains(text, "TestGuard") || strings.Contains(text, "canary") {
 		t.Error(text)
+	}
+}
+
+// TestFewFiles: each listener counts, the public ones together.
+func TestFewFiles(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.Limits.Connections = 1000
+	for _, have := range []uint64{1256, 1255} {
+		if w := fewFiles(&cfg, have); (w == "") != (have == 1256) {
+			t.Errorf("%d files: %q", have, w)
+		}
+	}
+	cfg.Network.Public.Listen = []string{"127.0.0.1:1", "127.0.0.1:2"}
+	cfg.Network.Endpoints = []config.Endpoint{{Listen: []string{"10.0.0.1:1", "unix:/run/a"}}}
+	if w := fewFiles(&cfg, 3255); !strings.Contains(w, "3255 files") || !strings.Contains(w, "3256") {
+		t.Error(w)
+	}
+	cfg.Network.Public.Enabled = new(false)
+	if w := fewFiles(&cfg, 2256); w != "" {
+		t.Error(w)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/iam"
 	"github.com/strongroom/strongroom/internal/memory"
@@ -110,6 +112,12 @@ func (s *Server) Status() Status {
 	out.Network.Public = s.config.PublicListen()
 	out.Network.Endpoints = len(s.endpoints.List())
 	out.Memory = MemoryStatus{s.memory, s.keys.Locked()}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil {
+		if w := fewFiles(&s.config, files.Cur); w != "" {
+			out.Warnings = append(out.Warnings, w)
+		}
+	}
 	if s.memory.Swap && !s.memory.Locked {
 		out.Warnings = append(out.Warnings, "the machine has swap space and only the storage keys are locked: values in use may reach a disk (let the process lock all memory, or encrypt the swap space)")
 	}
@@ -121,6 +129,24 @@ func (s *Server) Status() Status {
 		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")
 	}
 	return out
+}
+
+// ownFiles is how many files the server has open besides connections: the database,
+// the audit log, listeners.
+const ownFiles = 256
+
+// fewFiles warns when the process may not have as many files as connections are
+// allowed: then the system's bound, which spares neither database nor log, is
+// reached before ours.
+func fewFiles(cfg *config.Config, have uint64) string {
+	faces := min(len(cfg.PublicListen()), 1)
+	for i := range cfg.Network.Endpoints {
+		faces += len(cfg.Network.Endpoints[i].Listen)
+	}
+	if need := uint64(faces)*uint64(cfg.Limits.Connections) + ownFiles; have < need {
+		return fmt.Sprintf("the process may have %d files open, but limits.connections allows for %d: raise the one (LimitNOFILE) or lower the other", have, need)
+	}
+	return ""
 }
 
 // Warnings names the weaknesses of a default installation.
