@@ -264,6 +264,10 @@ func TestKeys(t *testing.T) {
 		{"sts:AssumeRoleWithWebIdentity", "oidc.example.com/id/1:shoe", "", 0, false},
 		{"sts:AssumeRole", "oidc.example.com:sub", "", 0, false},
 		{"sts:AssumeRole", "sts:ExternalId", "sts:ExternalId", String, false},
+		{"sts:AssumeRole", "STS:durationseconds", "sts:DurationSeconds", Numeric, false},
+		{"sts:AssumeRoleWithWebIdentity", "sts:DurationSeconds", "sts:DurationSeconds", Numeric, false},
+		{"sts:AssumeRoleWithSAML", "sts:DurationSeconds", "", 0, false},
+		{"sts:GetSessionToken", "sts:DurationSeconds", "", 0, false},
 	}
 	for _, tt := range tests {
 		a, _ := Lookup(tt.action)

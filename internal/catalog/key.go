@@ -95,7 +95,7 @@ func (a Action) hasKey(index byte) bool {
 // for the action can have it: one of its own or a global one.
 func (a Action) Key(name string) (Key, bool) {
 	for i := range a.service.keys {
-		if k := &a.service.keys[i]; k.matches(name) && a.hasKey(byte(i)) {
+		if k := &a.service.keys[i]; k.matches(name) && (a.hasKey(byte(i)) || a.lasts(k)) {
 			return Key{k}, true
 		}
 	}
@@ -106,6 +106,13 @@ func (a Action) Key(name string) (Key, bool) {
 		return Key{&webIdentity}, true
 	}
 	return Key{}, false
+}
+
+// lasts reports whether k is the time for which the action takes a role. The
+// reference lists the key with other actions only; here trust policies can bound
+// sessions by it.
+func (a Action) lasts(k *key) bool {
+	return k.name == "sts:DurationSeconds" && (a.row.name == "AssumeRole" || a.row.name == "AssumeRoleWithWebIdentity")
 }
 
 // LookupKey returns the condition key of a name in any case if any service or any

@@ -118,6 +118,7 @@ func TestResourcePolicies(t *testing.T) {
 		"one account":  {one(`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"secretsmanager:GetSecretValue","Resource":"*"`), policy.KindResource, nil},
 		"no version":   {`{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"secretsmanager:GetSecretValue","Resource":"arn:aws:secretsmanager:*:*:secret:${aws:username}"}}`, policy.KindResource, []string{CodeMissingVersion}},
 		"trust":        {one(`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"sts:ExternalId":"x"}}`), policy.KindTrust, nil},
+		"duration":     {one(`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole","Condition":{"NumericLessThanEquals":{"sts:DurationSeconds":"3600"}}`), policy.KindTrust, nil},
 		"web identity": {one(`"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/id.example.com"},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{"id.example.com:sub":"x"}}`), policy.KindTrust, nil},
 		"other principals": {`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Resource":"*"},
 			{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"kms:Decrypt","Resource":"*"}]}`, policy.KindKey, nil},
