@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/spf13/cobra"
@@ -116,6 +117,9 @@ func (a *access) standard(ctx context.Context) (aws.Config, error) {
 		// Keys of an EC2 instance are Amazon's and unknown to any other server;
 		// asking for them only takes time.
 		awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled),
+		// What the SDK has to say of connections it could not use again is nothing
+		// for a person; errors come back as errors.
+		awsconfig.WithLogger(logging.Nop{}),
 	}
 	if a.profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(a.profile))

@@ -187,7 +187,22 @@ func (n *Needles) matches(b []byte, i int, p place) (from int, ok bool) {
 	for at+after < len(f.text) && i+after < len(b) && b[i+after] == f.text[at+after] {
 		after++
 	}
-	return i - before, before+after >= f.least
+	return i - before, before+after >= f.least && varied(b[i-before:i+after])
+}
+
+// varied says whether a piece can be anybody's value. A picture has runs of one
+// byte, which are "0 0 0 0 " in decimal numbers and so in many a log.
+func varied(piece []byte) bool {
+	const enough = 6 // of 16 random hexadecimal digits, fewer differ four times in 100,000
+	var seen [256]bool
+	n := 0
+	for _, c := range piece {
+		if !seen[c] {
+			seen[c] = true
+			n++
+		}
+	}
+	return n >= enough
 }
 
 // ScanBytes searches b.

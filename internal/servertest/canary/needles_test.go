@@ -145,8 +145,11 @@ func TestRunsOfOneByteAreNoHit(t *testing.T) {
 	if err := n.Add("it", value); err != nil {
 		t.Fatal(err)
 	}
-	if found := hits(t, n, bytes.NewReader(bytes.Repeat([]byte{0xff}, 8192))); len(found) != 0 {
-		t.Errorf("found %v in a page of one byte", found)
+	for _, page := range []string{"\xff", "255 ", "255, ", `\xff`, "ff", "%FF", "0xff, "} {
+		text := strings.Repeat(page, 8192)
+		if found := hits(t, n, strings.NewReader("17 1, "+text)); len(found) != 0 {
+			t.Errorf("found %v in a page of %q", found, page)
+		}
 	}
 	for _, part := range [][]byte{value, value[:32], value[len(value)-32:]} {
 		if len(hits(t, n, bytes.NewReader(part))) == 0 {
