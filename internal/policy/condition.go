@@ -189,13 +189,15 @@ func compileOperand(op operator, written string, variables bool) operand {
 
 // holds decides the condition for a request.
 func (c *condition) holds(e *evaluation) bool {
-	v, present := e.lookup(c.key)
-	return c.decide(e, v, present)
+	s := e.look(c.key)
+	return c.decide(e, &s.value, s.present)
 }
 
 // decide is holds for a value that has been looked up (spec
 // iam-policy-evaluation.md 5).
-func (c *condition) decide(e *evaluation, v Value, present bool) bool {
+// What it needs of v it has read before it looks up variables, which may take v's
+// place.
+func (c *condition) decide(e *evaluation, v *Value, present bool) bool {
 	switch {
 	case c.op == opNull:
 		for i := range c.values {

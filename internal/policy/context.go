@@ -189,15 +189,23 @@ func (e *evaluation) derived(key string) (string, bool) {
 // lookup finds a key of the request and remembers the answer, which is the same
 // throughout the evaluation.
 func (e *evaluation) lookup(key string) (Value, bool) {
+	s := e.look(key)
+	return s.value, s.present
+}
+
+// look is lookup without the copy. The entry stands until four other keys have been
+// looked up.
+func (e *evaluation) look(key string) *seenKey {
 	for i := range e.seen {
 		if s := &e.seen[i]; s.key == key && key != "" {
-			return s.value, s.present
+			return s
 		}
 	}
 	v, ok := e.find(key)
-	e.seen[e.next%len(e.seen)] = seenKey{key, v, ok}
+	s := &e.seen[e.next%len(e.seen)]
+	*s = seenKey{key, v, ok}
 	e.next++
-	return v, ok
+	return s
 }
 
 // find looks a key up. A multivalued key without values is missing.

@@ -110,6 +110,7 @@ type evaluation struct {
 	room   [64]byte
 	length int
 	long   []byte
+	known  string // the action once more, as a policy spells it; "" before the first match
 
 	// seen are the condition keys looked up last: many statements ask for few keys.
 	seen [4]seenKey
@@ -253,13 +254,28 @@ func (e *evaluation) resource(f *resourceFinding, source *Source) {
 }
 
 func (e *evaluation) matchesAction(st *statement) bool {
-	action := e.action()
 	for i := range st.actions {
-		if st.actions[i].matches(action) {
+		if e.asks(&st.actions[i]) {
 			return !st.notAction
 		}
 	}
 	return st.notAction
+}
+
+// asks says whether a pattern is one of the action asked for. Equal texts of a
+// process share their bytes, so comparing with the one that matched last mostly
+// compares two addresses.
+func (e *evaluation) asks(a *actionPattern) bool {
+	if a.shape == shapeExact && a.text == e.known && e.known != "" {
+		return true
+	}
+	if !a.matches(e.action()) {
+		return false
+	}
+	if a.shape == shapeExact {
+		e.known = a.text
+	}
+	return true
 }
 
 // named says how a statement of a resource policy names the caller.

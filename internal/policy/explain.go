@@ -328,7 +328,7 @@ func (e *evaluation) couldBeResource(st *statement) bool {
 
 func (e *explainer) traceCondition(c *condition) ConditionTrace {
 	v, present := e.lookup(c.key)
-	t := ConditionTrace{Operator: c.name, Key: c.written, Present: present, Held: c.decide(&e.evaluation, v, present)}
+	t := ConditionTrace{Operator: c.name, Key: c.written, Present: present, Held: c.decide(&e.evaluation, &v, present)}
 	for i := range c.values {
 		t.Want = append(t.Want, e.resolvedText(c.values[i].written, &c.values[i].text))
 	}
