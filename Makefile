@@ -26,7 +26,7 @@ run: build ## build, initialise ./strongroom-data on the first run, serve
 	@exec bin/strongroom server --data '$(DATA)' --listen '$(LISTEN)'
 
 test: build ## every test: both databases, the Go SDK, boto3 and the AWS CLI against the real binary
-	@if [[ $$(id -u) -eq 0 ]]; then tools/deps/system iproute2; fi # for network namespaces, which only root may make
+	@if [[ $$(id -u) -eq 0 ]]; then tools/deps/system iproute2 systemd; fi # network namespaces, which only root may make; the check of the unit
 	@export STRONGROOM_POSTGRES="$$(tools/deps/postgresql)"; \
 	export STRONGROOM_CLIENTS="$$(tools/deps/clients)"; \
 	export STRONGROOM_BINARY='$(CURDIR)/bin/strongroom'; \
