@@ -31,7 +31,8 @@ test: build ## every test: both databases, the Go SDK, boto3 and the AWS CLI aga
 	export STRONGROOM_CLIENTS="$$(tools/deps/clients)"; \
 	export STRONGROOM_BINARY='$(CURDIR)/bin/strongroom'; \
 	echo 'go test ./...'; go test ./...; \
-	cd test/conformance; echo 'go test ./... (test/conformance)'; go test -count=1 ./...
+	cd test/conformance; echo 'go test ./... (test/conformance)'; go test -count=1 ./...; \
+	cd ../faults; echo 'go test ./... (test/faults)'; go test -count=1 ./...
 
 lint: ## go vet, staticcheck, govulncheck, gofmt, generated files up to date
 	tools/lint
@@ -57,6 +58,7 @@ mutants: ## seeded faults in the policy engine, each of which the tests must cat
 deps: ## fetch what the tests need: PostgreSQL, AWS CLI and boto3, as private trees, and the Go modules
 	go mod download
 	cd test/conformance && go mod download
+	cd test/faults && go mod download
 	tools/deps/postgresql
 	tools/deps/clients
 
