@@ -5,6 +5,7 @@ package packaging
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,6 +144,34 @@ func TestDockerfilePromises(t *testing.T) {
 			if _, err := os.Stat("../" + name); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// TestNoTags: what is built to be used is built without build tags, since some make
+// programs for tests and benchmarks that leave a protection out.
+func TestNoTags(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"../Dockerfile", "../Makefile", "strongroom.service"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "-tags") || strings.Contains(string(b), "bench_noaudit") {
+			t.Errorf("%s builds with tags", file)
+		}
+	}
+	binary := os.Getenv("STRONGROOM_BINARY")
+	if binary == "" {
+		return // make test gives the one that make build made.
+	}
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			t.Errorf("the binary is built with tags %s", s.Value)
 		}
 	}
 }

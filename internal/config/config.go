@@ -59,6 +59,7 @@ type Config struct {
 	// Network holds the private endpoints.
 	Network Network `yaml:"network,omitempty"`
 	Limits  Limits  `yaml:"limits"`
+	Cache   Cache   `yaml:"cache"`
 	Audit   Audit   `yaml:"audit"`
 	Egress  Egress  `yaml:"egress"`
 	Denials Denials `yaml:"denials"`
@@ -138,6 +139,13 @@ const (
 	RatesCustom = "custom"
 )
 
+// Cache bounds what is kept in memory between calls.
+type Cache struct {
+	// Rows is how many bytes of secrets are kept as they rest, sealed, where the
+	// database is SQLite; 0 reads the database for each call.
+	Rows int64 `yaml:"rows"`
+}
+
 // Audit says how safe a record is before its call is answered.
 type Audit struct {
 	// Durability is "written" (in the operating system, on disk within 200 ms) or
@@ -213,6 +221,7 @@ func Default() Config {
 			RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
 			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, ShutdownTime: 20 * time.Second,
 			Rates: Rates{Mode: RatesOff}},
+		Cache:   Cache{Rows: 32 << 20},
 		Audit:   Audit{Durability: "written", SegmentSize: 64 << 20},
 		Egress:  Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
 		Denials: Denials{Keep: 90 * 24 * time.Hour, PerAccount: 100_000},
@@ -410,6 +419,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Limits.validate(); err != nil {
 		return err
+	}
+	if c.Cache.Rows < 0 {
+		return wrong("cache.rows", "cache.rows must be 0 for no cache, or more, not %d", c.Cache.Rows)
 	}
 	if c.Audit.Durability != "written" && c.Audit.Durability != "synced" {
 		return wrong("audit.durability", "audit durability %q is neither written nor synced", c.Audit.Durability)

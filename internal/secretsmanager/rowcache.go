@@ -14,6 +14,9 @@ import (
 // notes the epoch first, and every change begins a new one.
 type rowCache struct {
 	on bool
+	// most bounds what is kept, in bytes. A full cache drops any entries: each costs
+	// one statement to come back.
+	most int
 
 	mu    sync.RWMutex
 	epoch uint64
@@ -32,10 +35,6 @@ type row struct {
 	versions map[string]*version
 	bytes    int
 }
-
-// rowCacheBytes bounds what is kept. A full cache drops any entries: each costs
-// one statement to come back.
-const rowCacheBytes = 32 << 20
 
 // rowOverhead is about what an entry takes besides texts and blobs.
 const rowOverhead = 600
@@ -73,7 +72,7 @@ func (c *rowCache) put(epoch uint64, name rowName, versionID string, sec *secret
 		return
 	}
 	for other := range c.names {
-		if c.bytes+size <= rowCacheBytes {
+		if c.bytes+size <= c.most {
 			break
 		}
 		c.drop(other)

@@ -6,7 +6,7 @@ import (
 )
 
 func newRowCache() *rowCache {
-	return &rowCache{on: true, names: make(map[rowName]*row), uids: make(map[string]rowName)}
+	return &rowCache{on: true, most: 32 << 20, names: make(map[rowName]*row), uids: make(map[string]rowName)}
 }
 
 func TestRowCacheForgets(t *testing.T) {
@@ -58,7 +58,7 @@ func TestRowCacheIsBounded(t *testing.T) {
 		_, _, _, epoch := c.get(name, "")
 		c.put(epoch, name, "", &secret{Account: "1", Region: "r", Name: name.name, UID: name.name}, big)
 	}
-	if c.bytes > rowCacheBytes || len(c.names) != len(c.uids) || len(c.names) < 400 {
+	if c.bytes > c.most || len(c.names) != len(c.uids) || len(c.names) < 400 {
 		t.Errorf("%d bytes in %d entries, %d uids", c.bytes, len(c.names), len(c.uids))
 	}
 }

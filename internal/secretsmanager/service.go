@@ -57,8 +57,11 @@ type Config struct {
 	// Regions are those of the deployment: the ones replicas may live in.
 	Regions []string
 	Quotas  Quotas
-	Now     func() time.Time
-	Log     *slog.Logger
+	// CachedRows is how many bytes of sealed rows are kept in memory where the
+	// process owns the database; 0 keeps none.
+	CachedRows int64
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Service answers the operations of AWS Secrets Manager.
@@ -90,9 +93,9 @@ func New(c Config) *Service {
 	s := &Service{
 		db: c.DB, auth: c.Auth, keys: c.Keys, principals: c.Principals, registry: c.Registry,
 		regions: c.Regions, quotas: c.Quotas, now: c.Now, log: c.Log, counts: make(map[place]*estimate),
-		rows: rowCache{names: make(map[rowName]*row), uids: make(map[string]rowName)},
+		rows: rowCache{most: int(c.CachedRows), names: make(map[rowName]*row), uids: make(map[string]rowName)},
 	}
-	s.rows.on = c.DB.OnChange(s.rows.forget)
+	s.rows.on = c.CachedRows > 0 && c.DB.OnChange(s.rows.forget)
 	return s
 }
 

@@ -164,7 +164,7 @@ func (s *Server) join(account string, o Options) {
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
 	s.denials = denial.New(denial.Config{DB: s.db, Log: s.log, Now: s.now, Keep: s.config.Denials.Keep, PerAccount: s.config.Denials.PerAccount})
-	s.registry = wire.NewRegistry(wire.Config{Recorder: s.audit, Log: s.log, Now: s.now, Observe: s.observe(o.Observe)})
+	s.registry = wire.NewRegistry(wire.Config{Recorder: s.recorder(), Log: s.log, Now: s.now, Observe: s.observe(o.Observe)})
 	directory := iam.NewDirectory(s.db, s.keys)
 	s.known = directory
 	q := s.config.Quotas
@@ -175,7 +175,7 @@ func (s *Server) join(account string, o Options) {
 	s.kms = kms.New(kms.Config{DB: s.db, Sealer: s.keys, Auth: s.auth, Registry: s.registry, Principals: directory})
 	s.secrets = secretsmanager.New(secretsmanager.Config{
 		DB: s.db, Auth: s.auth, Keys: s.kms.Via(secretsmanager.API.Name), Principals: directory, Registry: s.registry,
-		Regions: s.config.Regions, Now: s.now, Log: s.log,
+		Regions: s.config.Regions, CachedRows: s.config.Cache.Rows, Now: s.now, Log: s.log,
 		Quotas: secretsmanager.Quotas{SecretsPerRegion: q.Secrets, VersionsPerSecret: q.VersionsPerSecret,
 			LabelsPerSecret: q.LabelsPerSecret, TagsPerSecret: q.TagsPerSecret},
 	})

@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -22,100 +24,164 @@ import (
 
 const region = "us-east-1"
 
-// client is one keep-alive connection that signs each request itself.
+// client is one keep-alive connection that signs each request itself. It is lean,
+// since where both cores are shared its time is missing at the server.
 type client struct {
 	conn net.Conn
 	r    *bufio.Reader
-	buf  bytes.Buffer
-	key  sigv4.Key
+	buf  []byte
+	text []byte
+	mac  hash.Hash
 	date string
 	t    *target
 }
 
 func (t *target) dial() (*client, error) {
-	conn, err := tls.Dial("tcp", t.address, &tls.Config{RootCAs: t.roots, ServerName: "localhost", MinVersion: tls.VersionTLS13})
+	conn, err := net.Dial("tcp", t.address)
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn: conn, r: bufio.NewReaderSize(conn, 64<<10), t: t}, nil
+	if !t.plain {
+		secure := tls.Client(conn, &tls.Config{RootCAs: t.roots, ServerName: "localhost", MinVersion: tls.VersionTLS13})
+		if err := secure.Handshake(); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		conn = secure
+	}
+	return &client{conn: conn, r: bufio.NewReaderSize(conn, 16<<10), t: t}, nil
 }
 
-// do sends one request and reads its answer; the body is thrown away unless the
-// status is not 200.
+// do sends one request and reads its answer, whose body it throws away. A status
+// other than 200 is an error.
 func (c *client) do(operation, body string) (status int, err error) {
-	now := time.Now().UTC()
-	stamp := now.Format("20060102T150405Z")
+	status, said, err := c.ask(operation, body)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", status, said)
+	}
+	return status, err
+}
+
+// ask sends one request and reads its answer. The body is returned unless the
+// status is 200.
+func (c *client) ask(operation, body string) (status int, said []byte, err error) {
+	stamp := time.Now().UTC().Format("20060102T150405Z")
 	if c.date != stamp[:8] {
 		c.date = stamp[:8]
-		c.key = sigv4.SigningKey([]byte(c.t.secret), c.date, region, "secretsmanager")
+		key := sigv4.SigningKey([]byte(c.t.secret), c.date, region, "secretsmanager")
+		c.mac = hmac.New(sha256.New, key[:])
 	}
 	signed, tokenLine, tokenHeader := "content-type;host;x-amz-date;x-amz-target", "", ""
 	if c.t.token != "" {
 		signed = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
 		tokenLine, tokenHeader = "\nx-amz-security-token:"+c.t.token, "X-Amz-Security-Token: "+c.t.token+"\r\n"
 	}
-	hash := sha256.Sum256([]byte(body))
-	canonical := "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:" + c.t.address + "\nx-amz-date:" + stamp + tokenLine +
-		"\nx-amz-target:" + operation + "\n\n" + signed + "\n" + hex.EncodeToString(hash[:])
+	sum := sha256.Sum256([]byte(body))
+	b := c.text[:0]
+	b = append(b, "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:"...)
+	b = append(b, c.t.address...)
+	b = append(b, "\nx-amz-date:"...)
+	b = append(b, stamp...)
+	b = append(b, tokenLine...)
+	b = append(b, "\nx-amz-target:"...)
+	b = append(b, operation...)
+	b = append(b, "\n\n"...)
+	b = append(b, signed...)
+	b = append(b, '\n')
+	b = hex.AppendEncode(b, sum[:])
+	sum = sha256.Sum256(b)
 	scope := c.date + "/" + region + "/secretsmanager/aws4_request"
-	sum := sha256.Sum256([]byte(canonical))
-	mac := hmac.New(sha256.New, c.key[:])
-	mac.Write([]byte("AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + hex.EncodeToString(sum[:])))
-	c.buf.Reset()
-	fmt.Fprintf(&c.buf, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Date: %s\r\nX-Amz-Target: %s\r\nContent-Length: %d\r\n%s"+
-		"Authorization: AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x\r\n\r\n%s",
-		c.t.address, stamp, operation, len(body), tokenHeader, c.t.keyID, scope, signed, mac.Sum(nil), body)
-	if _, err := c.conn.Write(c.buf.Bytes()); err != nil {
-		return 0, err
+	b = append(b[:0], "AWS4-HMAC-SHA256\n"...)
+	b = append(b, stamp...)
+	b = append(b, '\n')
+	b = append(b, scope...)
+	b = append(b, '\n')
+	b = hex.AppendEncode(b, sum[:])
+	c.mac.Reset()
+	c.mac.Write(b)
+	signature := c.mac.Sum(sum[:0])
+	c.text = b
+
+	b = append(c.buf[:0], "POST / HTTP/1.1\r\nHost: "...)
+	b = append(b, c.t.address...)
+	b = append(b, "\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Date: "...)
+	b = append(b, stamp...)
+	b = append(b, "\r\nX-Amz-Target: "...)
+	b = append(b, operation...)
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, "\r\n"...)
+	b = append(b, tokenHeader...)
+	b = append(b, "Authorization: AWS4-HMAC-SHA256 Credential="...)
+	b = append(b, c.t.keyID...)
+	b = append(b, '/')
+	b = append(b, scope...)
+	b = append(b, ", SignedHeaders="...)
+	b = append(b, signed...)
+	b = append(b, ", Signature="...)
+	b = hex.AppendEncode(b, signature)
+	b = append(b, "\r\n\r\n"...)
+	b = append(b, body...)
+	c.buf = b
+	if _, err := c.conn.Write(b); err != nil {
+		return 0, nil, err
 	}
 	return c.answer()
 }
 
 // answer reads a response without net/http's costs: this side is not under test.
-func (c *client) answer() (status int, err error) {
+func (c *client) answer() (status int, body []byte, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if len(line) < 12 {
-		return 0, errors.New("short status line")
+		return 0, nil, errors.New("short status line")
 	}
 	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	length := 0
 	for {
 		line, err = c.r.ReadSlice('\n')
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		if len(line) <= 2 {
 			break
 		}
 		if k, v, ok := bytes.Cut(line, []byte(": ")); ok && bytes.EqualFold(k, []byte("Content-Length")) {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(v))); err != nil {
-				return 0, err
+				return 0, nil, err
 			}
 		}
 	}
 	if status != http.StatusOK {
-		body := make([]byte, length)
-		if _, err := io.ReadFull(c.r, body); err != nil {
-			return 0, err
-		}
-		return status, fmt.Errorf("status %d: %s", status, body)
+		body = make([]byte, length)
+		_, err = io.ReadFull(c.r, body)
+		return status, body, err
 	}
 	_, err = c.r.Discard(length)
-	return status, err
+	return status, nil, err
+}
+
+// request makes the next request of a connection.
+type request func(worker, i int) (operation, body string)
+
+// plan is what measure does with the targets.
+type plan struct {
+	operation   string
+	connections int
+	request     request
 }
 
 // measure runs the rounds of one operation for each of the targets, and keeps the
 // median one of each. The targets take turns, so that what else the machine does
 // meets them alike and their ratios hold.
-func measure(targets []*target, operation string, connections int, length time.Duration, rounds int, request func(worker, i int) (string, string)) ([]result, error) {
+func (b *bench) measure(targets []*target, p plan) ([]result, error) {
 	clients := make([][]*client, len(targets))
 	for i, t := range targets {
-		for range connections {
+		for range p.connections {
 			c, err := t.dial()
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", t.name, err)
@@ -123,59 +189,48 @@ func measure(targets []*target, operation string, connections int, length time.D
 			defer c.conn.Close()
 			clients[i] = append(clients[i], c)
 		}
-		if _, err := round(clients[i], length/4, request); err != nil { // warm-up
+		if _, err := round(clients[i], b.length/4, p.request); err != nil { // warm-up
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	all := make([][]result, len(targets))
-	for range rounds {
+	for range b.rounds {
 		for i, t := range targets {
 			before := t.cpu()
-			r, err := round(clients[i], length, request)
+			r, err := round(clients[i], b.length, p.request)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", t.name, err)
 			}
-			r.CPU = (t.cpu() - before).Seconds() * 1e6 / (r.PerSecond * length.Seconds())
-			r.Server, r.Operation, r.Connections = t.name, operation, connections
+			r.CPU = (t.cpu() - before).Seconds() * 1e6 / float64(r.answered)
+			r.Server, r.Operation, r.Connections = t.name, p.operation, p.connections
 			all[i] = append(all[i], r)
 		}
 	}
 	var medians []result
 	for _, rounds := range all {
-		var rates []float64
-		for _, r := range rounds {
-			rates = append(rates, r.PerSecond)
-		}
-		slices.SortFunc(rounds, func(a, b result) int { return int(a.PerSecond - b.PerSecond) })
-		median := rounds[len(rounds)/2]
-		median.Rounds = rates
-		medians = append(medians, median)
+		medians = append(medians, middle(rounds))
 	}
 	return medians, nil
 }
 
 // round lets all connections ask as fast as they are answered.
-func round(clients []*client, length time.Duration, request func(worker, i int) (string, string)) (result, error) {
+func round(clients []*client, length time.Duration, next request) (result, error) {
 	var mu sync.Mutex
 	var took []time.Duration
 	var failed error
-	failures := 0
 	start := time.Now()
 	end := start.Add(length)
 	var wg sync.WaitGroup
 	for w, c := range clients {
 		wg.Go(func() {
 			var mine []time.Duration
-			var firstErr error
-			bad := 0
+			var wrong error
 			for i := 0; ; i++ {
 				begin := time.Now()
 				if begin.After(end) {
 					break
 				}
-				if _, err := c.do(request(w, i)); err != nil {
-					bad++
-					firstErr = err
+				if _, wrong = c.do(next(w, i)); wrong != nil {
 					break
 				}
 				mine = append(mine, time.Since(begin))
@@ -183,23 +238,27 @@ func round(clients []*client, length time.Duration, request func(worker, i int) 
 			mu.Lock()
 			defer mu.Unlock()
 			took = append(took, mine...)
-			failures += bad
-			if firstErr != nil {
-				failed = firstErr
-			}
+			failed = cmp.Or(failed, wrong)
 		})
 	}
 	wg.Wait()
 	spent := time.Since(start)
 	if failed != nil {
-		return result{Errors: failures}, failed
+		return result{}, failed
 	}
 	if len(took) == 0 {
 		return result{}, errors.New("no request was answered")
 	}
+	r := result{PerSecond: float64(len(took)) / spent.Seconds(), answered: len(took)}
+	r.P50, r.P99 = percentiles(took)
+	return r, nil
+}
+
+// percentiles sorts took.
+func percentiles(took []time.Duration) (p50, p99 float64) {
 	slices.Sort(took)
 	micros := func(q float64) float64 {
 		return float64(took[min(int(q*float64(len(took))), len(took)-1)].Nanoseconds()) / 1e3
 	}
-	return result{PerSecond: float64(len(took)) / spent.Seconds(), P50: micros(0.5), P99: micros(0.99), Errors: failures}, nil
+	return micros(0.5), micros(0.99)
 }

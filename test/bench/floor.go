@@ -51,18 +51,20 @@ func floor(dir string) error {
 	if h.log, err = os.Create(filepath.Join(dir, "audit")); err != nil {
 		return err
 	}
-	tlsDir := os.Getenv("FLOOR_TLS")
-	cert, err := tls.LoadX509KeyPair(filepath.Join(tlsDir, "server.pem"), filepath.Join(tlsDir, "server.key"))
-	if err != nil {
-		return err
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(l.Addr())
+	if tlsDir := os.Getenv("FLOOR_TLS"); tlsDir != "" {
+		cert, err := tls.LoadX509KeyPair(filepath.Join(tlsDir, "server.pem"), filepath.Join(tlsDir, "server.key"))
+		if err != nil {
+			return err
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}})
+	}
 	s := &http.Server{Handler: h}
-	return s.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}))
+	return s.Serve(l)
 }
 
 type floorHandler struct {

@@ -11,13 +11,13 @@ var value = strings.Repeat("0123456789abcdef", 64)
 
 func name(i int) string { return fmt.Sprintf("bench/secret-%06d", i) }
 
-func getRequest(secrets int) func(int, int) (string, string) {
+func getRequest(secrets int) request {
 	return func(int, int) (string, string) {
 		return "secretsmanager.GetSecretValue", `{"SecretId":"` + name(rand.IntN(secrets)) + `"}`
 	}
 }
 
-func putRequest(secrets int) func(int, int) (string, string) {
+func putRequest(secrets int) request {
 	return func(int, int) (string, string) {
 		token := fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
 		return "secretsmanager.PutSecretValue", `{"SecretId":"` + name(rand.IntN(secrets)) + `","ClientRequestToken":"` + token + `","SecretString":"` + value + `"}`

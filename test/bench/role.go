@@ -18,40 +18,38 @@ const (
 	roleStatements = 20
 )
 
-// asRole returns the same server for a session of a role with ten attached
-// policies of twenty statements each, one of which lets it read.
-func (t *target) asRole(ctx context.Context) (*target, error) {
+// makeRole returns a session of a role with ten attached policies of twenty
+// statements each, one of which lets it read.
+func (t *target) makeRole(ctx context.Context) (session, error) {
 	config := aws.Config{
 		Region: region, BaseEndpoint: aws.String("https://" + t.address), Credentials: credentials.NewStaticCredentialsProvider(t.keyID, t.secret, ""),
 		HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: t.roots, ServerName: "localhost"}}},
 	}
 	caller, err := sts.NewFromConfig(config).GetCallerIdentity(ctx, nil)
 	if err != nil {
-		return nil, err
+		return session{}, err
 	}
 	trust := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":%q},"Action":"sts:AssumeRole"}}`, *caller.Account)
 	c := iam.NewFromConfig(config)
 	role, err := c.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("bench"), AssumeRolePolicyDocument: &trust})
 	if err != nil {
-		return nil, err
+		return session{}, err
 	}
 	for i := range rolePolicies {
 		p, err := c.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String(fmt.Sprint("bench-", i)), PolicyDocument: aws.String(rolePolicy(i))})
 		if err != nil {
-			return nil, err
+			return session{}, err
 		}
 		if _, err := c.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: aws.String("bench"), PolicyArn: p.Policy.Arn}); err != nil {
-			return nil, err
+			return session{}, err
 		}
 	}
-	session, err := sts.NewFromConfig(config).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: aws.String("bench")})
+	assumed, err := sts.NewFromConfig(config).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: aws.String("bench")})
 	if err != nil {
-		return nil, err
+		return session{}, err
 	}
-	made := session.Credentials
-	as := *t
-	as.name, as.keyID, as.secret, as.token = "as a role", *made.AccessKeyId, *made.SecretAccessKey, *made.SessionToken
-	return &as, nil
+	made := assumed.Credentials
+	return session{*made.AccessKeyId, *made.SecretAccessKey, *made.SessionToken}, nil
 }
 
 // rolePolicy is one of the policies: statements about other secrets, each under a

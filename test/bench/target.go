@@ -2,16 +2,17 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,40 +22,92 @@ import (
 
 // target is a running server under test.
 type target struct {
-	name          string
-	address       string
-	keyID, secret string
-	token         string // of temporary credentials
-	roots         *x509.CertPool
-	dir           string
-	cmd           *exec.Cmd
+	name    string
+	address string
+	session
+	plain bool // without TLS
+	roots *x509.CertPool
+	dir   string
+	cmd   *exec.Cmd
 }
 
-// pinned puts a command on core 0, with one scheduler thread, if that is possible.
-func pinned(pin bool, args ...string) *exec.Cmd {
+// setting is how a server under test differs from the others.
+type setting struct {
+	name string
+	// binary is "" for the one that is measured.
+	binary string
+	// shared leaves it both cores; plain is without TLS.
+	shared, plain bool
+	// yaml is more configuration.
+	yaml string
+}
+
+// session is whom the driver signs as.
+type session struct{ keyID, secret, token string }
+
+// command puts a command on core 0, with one scheduler thread, unless it may have
+// all.
+func command(shared bool, args ...string) *exec.Cmd {
+	cores, procs := "0", "1"
+	if shared {
+		cores, procs = "0-"+strconv.Itoa(runtime.NumCPU()-1), strconv.Itoa(runtime.NumCPU())
+	}
+	pin := canPin()
 	if pin {
-		args = append([]string{"taskset", "-c", "0"}, args...)
+		args = append([]string{"taskset", "-c", cores}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = os.Environ()
 	if pin {
-		cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
+		cmd.Env = append(cmd.Env, "GOMAXPROCS="+procs)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
-// startServer makes a data directory and serves it.
-func startServer(binary, data string, pin, synced bool) (*target, error) {
-	if out, err := exec.Command(binary, "init", "--data", data).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("init: %w: %s", err, out)
+// server starts one on a copy of the loaded data.
+func (b *bench) server(s setting) (*target, error) {
+	data, err := os.MkdirTemp(b.dir, "data")
+	if err != nil {
+		return nil, err
 	}
-	durability := "written"
-	if synced {
-		durability = "synced"
+	if out, err := exec.Command("cp", "-a", "--sparse=always", b.loaded.dir+"/.", data).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("copy: %w: %s", err, out)
+	}
+	return b.startServer(data, s)
+}
+
+// servers starts several; stop ends them.
+func (b *bench) servers(settings ...setting) (all []*target, stop func(), err error) {
+	stop = func() {
+		for _, t := range all {
+			t.stop()
+		}
+	}
+	for _, s := range settings {
+		t, err := b.server(s)
+		if err != nil {
+			stop()
+			return nil, nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		all = append(all, t)
+	}
+	return all, stop, nil
+}
+
+// startServer serves a data directory, which it makes when there is none.
+func (b *bench) startServer(data string, s setting) (*target, error) {
+	binary := s.binary
+	if binary == "" {
+		binary = b.binary
+	}
+	if _, err := os.Stat(filepath.Join(data, "node.json")); err != nil {
+		if out, err := exec.Command(b.binary, "init", "--data", data).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("init: %w: %s", err, out)
+		}
 	}
 	// AWS's quota of versions would end a benchmark of writes within a second.
-	yaml := "region: " + region + "\nquotas: {versions_per_secret: 1000000}\nlog: {level: warn}\naudit: {durability: " + durability + "}\n"
+	yaml := "region: " + region + "\nquotas: {versions_per_secret: 1000000}\nlog: {level: warn}\n" + s.yaml
 	if err := os.WriteFile(filepath.Join(data, "strongroom.yaml"), []byte(yaml), 0o600); err != nil {
 		return nil, err
 	}
@@ -62,13 +115,18 @@ func startServer(binary, data string, pin, synced bool) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := pinned(pin, binary, "server", "--data", data, "--listen", address, "--operations", "")
-	cmd.Stderr = io.Discard
+	args := []string{binary, "server", "--data", data, "--listen", address, "--operations", ""}
+	if s.plain {
+		args = append(args, "--insecure-http")
+	}
+	cmd := command(s.shared, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	t := &target{name: "strongroom", address: address, dir: data, cmd: cmd}
-	out, err := exec.Command(binary, "env", "--data", data, "--json").Output()
+	t := &target{name: s.name, address: address, dir: data, plain: s.plain, cmd: cmd}
+	out, err := exec.Command(b.binary, "env", "--data", data, "--json").Output()
 	if err != nil {
 		return nil, fmt.Errorf("env: %w", err)
 	}
@@ -76,21 +134,30 @@ func startServer(binary, data string, pin, synced bool) (*target, error) {
 	if err := json.Unmarshal(out, &env); err != nil {
 		return nil, err
 	}
-	t.keyID, t.secret = env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
-	return t, t.trust(env["AWS_CA_BUNDLE"])
+	t.session = session{keyID: env["AWS_ACCESS_KEY_ID"], secret: env["AWS_SECRET_ACCESS_KEY"]}
+	if err := t.trust(filepath.Join(data, "tls", "ca.pem")); err != nil {
+		t.stop()
+		return nil, fmt.Errorf("%w: %s", err, said.Bytes())
+	}
+	return t, nil
 }
 
-// startFloor runs this program again as the floor.
-func startFloor(dir string, s *target, pin bool) (*target, error) {
+// floor runs this program again as the floor. It takes certificate and key of one
+// of the servers.
+func (b *bench) floor(shared, plain bool) (*target, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(b.dir, "floor")
+	if err != nil {
 		return nil, err
 	}
-	cmd := pinned(pin, self, "floor", dir)
-	cmd.Env = append(cmd.Env, "FLOOR_KEY="+s.keyID, "FLOOR_SECRET="+s.secret, "FLOOR_TLS="+filepath.Join(s.dir, "tls"))
+	cmd := command(shared, self, "floor", dir)
+	cmd.Env = append(cmd.Env, "FLOOR_KEY="+b.loaded.keyID, "FLOOR_SECRET="+b.loaded.secret)
+	if !plain {
+		cmd.Env = append(cmd.Env, "FLOOR_TLS="+filepath.Join(b.loaded.dir, "tls"))
+	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -103,7 +170,7 @@ func startFloor(dir string, s *target, pin bool) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("floor did not start: %w", err)
 	}
-	return &target{name: "floor", address: strings.TrimSpace(line), keyID: s.keyID, secret: s.secret, roots: s.roots, dir: dir, cmd: cmd}, nil
+	return &target{name: "floor", address: strings.TrimSpace(line), session: b.loaded.session, plain: plain, roots: b.loaded.roots, dir: dir, cmd: cmd}, nil
 }
 
 func (t *target) trust(bundle string) error {
@@ -123,6 +190,7 @@ func (t *target) trust(bundle string) error {
 	return errors.New("server does not answer")
 }
 
+// stop ends a process in order.
 func (t *target) stop() {
 	_ = t.cmd.Process.Signal(syscall.SIGTERM)
 	_ = t.cmd.Wait()

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// overload measures what more clients than the server can serve do to it.
+func (b *bench) overload() error {
+	if err := pinDriver(true); err != nil {
+		return err
+	}
+	s, err := b.server(setting{name: "Strongroom", yaml: fmt.Sprintf("limits: {connections_per_address: %d}\n", 2*crowd)})
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	capacity, err := b.closedLoop(s)
+	if err != nil {
+		return err
+	}
+	return b.openLoop(s, 1.5*capacity)
+}
+
+// closedLoop compares 512 connections with 64, each asking again once answered. It
+// returns the rate at 64. They take turns.
+func (b *bench) closedLoop(s *target) (peak float64, err error) {
+	var few, many []*client
+	for i := range 64 + 512 {
+		c, err := s.dial()
+		if err != nil {
+			return 0, err
+		}
+		defer c.conn.Close()
+		if i < 64 {
+			few = append(few, c)
+		} else {
+			many = append(many, c)
+		}
+	}
+	next := getRequest(b.secrets)
+	var all [2][]result
+	for i := range b.rounds + 1 {
+		for j, clients := range [][]*client{few, many} {
+			before := s.cpu()
+			r, err := round(clients, b.length, next)
+			if err != nil {
+				return 0, err
+			}
+			r.CPU = (s.cpu() - before).Seconds() * 1e6 / float64(r.answered)
+			r.Server, r.Operation, r.Connections = s.name, read+", closed loop", len(clients)
+			if i > 0 { // the first warms up
+				all[j] = append(all[j], r)
+			}
+		}
+	}
+	got := []result{middle(all[0]), middle(all[1])}
+	b.rows("overload", got)
+	b.least("closed loop at 512 connections, of 64", 100*ratioOf(got[1], got[0]), 85, "%")
+	return got[0].PerSecond, nil
+}
+
+// crowd is how many connections the clients of an open loop have. They are as many
+// as it takes never to be what bounds them.
+const crowd = 2000
+
+// openLoop sends rate requests a second whether they are answered or not, as many
+// independent clients do. Time counts from when a request was due.
+func (b *bench) openLoop(s *target, rate float64) error {
+	var clients []*client
+	for range crowd {
+		c, err := s.dial()
+		if err != nil {
+			return err
+		}
+		defer c.conn.Close()
+		clients = append(clients, c)
+	}
+	before := s.memory()
+	var goodput, p99, refused []float64
+	for range b.rounds {
+		o, err := arrivals(clients, rate, 2*b.length, getRequest(b.secrets))
+		if err != nil {
+			return err
+		}
+		p50, worst := percentiles(o.accepted)
+		served := float64(len(o.accepted)) / o.spent.Seconds()
+		goodput, p99, refused = append(goodput, served), append(p99, worst/1e3), append(refused, float64(o.refused)/o.spent.Seconds())
+		fmt.Fprintf(os.Stderr, "open loop: offered %.0f/s, sent %.0f/s, accepted %.0f/s (p50 %.1f ms, p99 %.1f ms), refused %.0f/s\n",
+			rate, float64(o.sent)/o.spent.Seconds(), served, p50/1e3, worst/1e3, refused[len(refused)-1])
+	}
+	peak := rate / 1.5
+	fmt.Fprintf(b.stdout, "\nOpen loop at 1.5 times the peak, %s/s offered over %d connections: %s/s accepted with a p99 of %.0f ms, %s/s refused; resident memory %d MB before and %d MB after.\n",
+		thousands(rate), crowd, thousands(median(goodput)), median(p99), thousands(median(refused)), before>>20, s.memory()>>20)
+	b.least("open loop at 1.5 times the peak: accepted, of the peak", 100*median(goodput)/peak, 60, "%")
+	b.most("open loop: p99 of the accepted", median(p99), 50, "ms")
+	b.most("open loop: growth of memory", float64(s.memory()-before)/(1<<20), 100, "MB")
+	return nil
+}
+
+// outcome of an open loop.
+type outcome struct {
+	accepted      []time.Duration
+	refused, sent int
+	spent         time.Duration
+}
+
+// arrivals lets requests be due at random, rate of them a second on average.
+func arrivals(clients []*client, rate float64, length time.Duration, next request) (outcome, error) {
+	due := make(chan time.Time, int(rate*length.Seconds())+len(clients))
+	var o outcome
+	var failed error
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, c := range clients {
+		wg.Go(func() {
+			var mine []time.Duration
+			refused, sent := 0, 0
+			var wrong error
+			for at := range due {
+				sent++
+				status, said, err := c.ask(next(0, 0))
+				switch {
+				case err != nil:
+					wrong = err
+				case status == http.StatusOK:
+					mine = append(mine, time.Since(at))
+				case status == http.StatusBadRequest && strings.Contains(string(said), "ThrottlingException"):
+					refused++
+				default:
+					wrong = fmt.Errorf("status %d: %s", status, said)
+				}
+				if wrong != nil {
+					break
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			o.accepted = append(o.accepted, mine...)
+			o.refused += refused
+			o.sent += sent
+			if wrong != nil {
+				failed = wrong
+			}
+		})
+	}
+	start := time.Now()
+	at := start
+	for at.Sub(start) < length {
+		// All that are due by now, then a pause as short as the system's clock allows.
+		for now := time.Now(); !at.After(now); at = at.Add(time.Duration(rand.ExpFloat64() / rate * 1e9)) {
+			due <- at
+		}
+		time.Sleep(500 * time.Microsecond)
+	}
+	close(due)
+	wg.Wait()
+	o.spent = time.Since(start)
+	if failed == nil && len(o.accepted) == 0 {
+		failed = fmt.Errorf("nothing of %d requests was accepted", o.sent)
+	}
+	return o, failed
+}
+
+// middle is the median round, with the rates of all.
+func middle(rounds []result) result {
+	var rates []float64
+	for _, r := range rounds {
+		rates = append(rates, r.PerSecond)
+	}
+	m := median(rates)
+	for _, r := range rounds {
+		if r.PerSecond == m {
+			r.Rounds = rates
+			return r
+		}
+	}
+	return result{}
+}
+
+// memory is what of the process is resident, in bytes.
+func (t *target) memory() int64 {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(t.cmd.Process.Pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
