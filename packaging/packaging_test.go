@@ -157,7 +157,7 @@ func TestNoTags(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(b), "-tags") || strings.Contains(string(b), "bench_noaudit") {
+		if strings.Contains(string(b), " -tags") || strings.Contains(string(b), "bench_noaudit") {
 			t.Errorf("%s builds with tags", file)
 		}
 	}
