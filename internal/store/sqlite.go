@@ -59,6 +59,7 @@ type sqlite struct {
 	readers     *pool[*sqlite3.Conn]
 	generations generations
 	now         func() time.Time
+	image       image
 }
 
 func openSQLite(c Config) (_ *sqlite, err error) {
@@ -69,7 +70,7 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 		return nil, err
 	}
 	warnOpenDirectory(c.Dir, c.Log)
-	s := &sqlite{now: c.Now}
+	s := &sqlite{now: c.Now, image: image{path: filepath.Join(c.Dir, databaseFile)}}
 	if s.lock, err = lockDirectory(c.Dir); err != nil {
 		return nil, err
 	}
@@ -82,18 +83,25 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
-	conn, err := openWriter(path)
+	conn, err := openWriter(path, c.Follower)
 	if err != nil {
 		return nil, err
 	}
 	s.readers = newReaders(path)
-	s.writer = newWriter(conn, path, &s.generations, c.Now, c.Log)
+	s.writer = newWriter(conn, path, &s.generations, c)
 	go s.writer.loop()
 	return s, nil
 }
 
-func openWriter(path string) (*sqlite3.Conn, error) {
-	return openConn(path, "PRAGMA cache_size = -8192;")
+func openWriter(path string, f Follower) (*sqlite3.Conn, error) {
+	conn, err := openConn(path, "PRAGMA cache_size = -8192;")
+	if err != nil || f == nil {
+		return conn, err
+	}
+	if err := conn.FollowLog(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 func openReader(path string) (*sqlite3.Conn, error) {
@@ -296,5 +304,5 @@ func (s *sqlite) close() error {
 	if !s.writer.stop() {
 		return nil
 	}
-	return errors.Join(s.readers.stop(), s.writer.closeConn(), s.lock.Close())
+	return errors.Join(s.readers.stop(), s.writer.closeConn(), s.image.close(), s.lock.Close())
 }

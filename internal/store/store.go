@@ -66,6 +66,9 @@ type Config struct {
 	Audit func(ctx context.Context, tx Tx) error
 	// Log receives what no caller gets to see; nil discards it.
 	Log *slog.Logger
+	// Follower reads SQLite's write-ahead log along; nil when nobody does. Unused
+	// with URL.
+	Follower Follower
 }
 
 // DB is an open store. Its methods may be called concurrently, but never from

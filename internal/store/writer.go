@@ -23,6 +23,9 @@ const (
 	// truncateWait is how long emptying the log may wait for readers. Writes
 	// wait with it, so it is short, and tried again later.
 	truncateWait = 100 * time.Millisecond
+	// foldFrames is how long a followed log may become before it is folded: longer
+	// than SQLite's own 1000, since its follower flushes what is left of it first.
+	foldFrames = 4000
 	// busyWait is the connection's usual patience, see pragmas.
 	busyWait = 5 * time.Second
 )
@@ -36,14 +39,19 @@ type writer struct {
 	generations *generations
 	now         func() time.Time
 	log         *slog.Logger
+	follower    Follower // nil when nobody follows the log
 
 	// queue has no buffer: a caller that gives up is simply no longer there,
 	// and none is left behind at the end.
 	queue     chan *change
 	truncates chan chan truncated
+	folds     chan chan truncated
 	quit      chan struct{}
 	quitOnce  sync.Once
 	stopped   chan struct{}
+
+	// foldNext is the length of a followed log at which it is folded next.
+	foldNext int64
 
 	// dirty says that something was committed since the log was last emptied.
 	dirty bool
@@ -68,11 +76,12 @@ type truncated struct {
 	err  error
 }
 
-func newWriter(conn *sqlite3.Conn, path string, g *generations, now func() time.Time, log *slog.Logger) *writer {
+func newWriter(conn *sqlite3.Conn, path string, g *generations, c Config) *writer {
 	return &writer{
-		path: path, conn: conn, generations: g, now: now, log: log,
+		path: path, conn: conn, generations: g, now: c.Now, log: c.Log, follower: c.Follower, foldNext: foldFrames,
 		queue:     make(chan *change),
 		truncates: make(chan chan truncated),
+		folds:     make(chan chan truncated),
 		quit:      make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
@@ -103,9 +112,18 @@ func (w *writer) write(ctx context.Context, fn func(*txn) error) error {
 
 // truncateLog empties the log and reports whether no reader was in the way.
 func (w *writer) truncateLog(ctx context.Context) (bool, error) {
+	return w.ask(ctx, w.truncates)
+}
+
+// foldLog moves the log into the database and reports whether all of it was.
+func (w *writer) foldLog(ctx context.Context) (bool, error) {
+	return w.ask(ctx, w.folds)
+}
+
+func (w *writer) ask(ctx context.Context, what chan chan truncated) (bool, error) {
 	answer := make(chan truncated, 1)
 	select {
-	case w.truncates <- answer:
+	case what <- answer:
 	case <-w.quit:
 		return false, ErrClosed
 	case <-ctx.Done():
@@ -180,8 +198,12 @@ func (w *writer) loop() {
 			batch = w.gather(append(batch[:0], first))
 			w.run(batch)
 			clear(batch)
+			w.foldWhenLong()
 		case answer := <-w.truncates:
 			done, err := w.truncate()
+			answer <- truncated{done, err}
+		case answer := <-w.folds:
+			done, err := w.fold("PASSIVE")
 			answer <- truncated{done, err}
 		case <-tick.C:
 			if !w.dirty {
@@ -245,6 +267,9 @@ func (w *writer) run(batch []*change) {
 		return
 	}
 	w.dirty = true
+	if w.follower != nil {
+		w.follower.Committed(w.conn.Logged())
+	}
 	w.commits.Add(int64(good))
 	w.batches.Add(1)
 	// After the commit and before the first answer: whoever begins to read
@@ -329,7 +354,7 @@ func (w *writer) rollback() {
 		return
 	}
 	w.log.Error("roll back", slog.Any("error", err))
-	conn, err := openWriter(w.path)
+	conn, err := openWriter(w.path, w.follower)
 	if err != nil {
 		w.log.Error("reopen after failed rollback", slog.Any("error", err))
 		return
@@ -349,16 +374,51 @@ func (w *writer) truncate() (bool, error) {
 	if err := w.patience(truncateWait); err != nil {
 		return false, err
 	}
-	var busy, logged, moved int64
-	err := sqliteRunner{w.conn}.queryRow("PRAGMA wal_checkpoint(TRUNCATE)", nil, []any{&busy, &logged, &moved})
+	done, err := w.fold("TRUNCATE")
 	if err := errors.Join(err, w.patience(busyWait)); err != nil {
+		return false, err
+	}
+	if done {
+		w.dirty = false
+	}
+	return done, nil
+}
+
+// fold moves the log into the database, and reports whether no reader of an older
+// snapshot kept a part of it.
+func (w *writer) fold(mode string) (bool, error) {
+	if w.follower != nil {
+		w.follower.Fold()
+	}
+	var busy, logged, moved int64
+	if err := (sqliteRunner{w.conn}).queryRow("PRAGMA wal_checkpoint("+mode+")", nil, []any{&busy, &logged, &moved}); err != nil {
 		return false, fmt.Errorf("checkpoint: %w", err)
 	}
-	if busy != 0 {
-		return false, nil
+	whole := busy == 0 && logged == moved
+	if w.follower != nil {
+		w.follower.Folded(whole)
 	}
-	w.dirty = false
-	return true, nil
+	return whole, nil
+}
+
+// foldWhenLong does what SQLite does by itself when nobody follows the log. The
+// callers of the last commit have their answers already.
+func (w *writer) foldWhenLong() {
+	if w.follower == nil {
+		return
+	}
+	logged := w.conn.Logged()
+	if logged < w.foldNext-foldFrames {
+		w.foldNext = foldFrames // It begins anew since the last fold.
+	}
+	if logged < w.foldNext {
+		return
+	}
+	// Where a reader is in the way the log grows on: not again after each commit.
+	w.foldNext = logged + foldFrames
+	if _, err := w.fold("PASSIVE"); err != nil {
+		w.log.Warn("fold log", slog.Any("error", err))
+	}
 }
 
 func (w *writer) patience(d time.Duration) error {

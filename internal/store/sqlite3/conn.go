@@ -72,6 +72,8 @@ type Conn struct {
 	// arguments anew before each run, so a stale pointer is never followed.
 	arena     uintptr
 	arenaSize int
+	// logged is where FollowLog has the length of the log noted; 0 without it.
+	logged uintptr
 }
 
 // Open opens or creates the database file at path. While one connection is
@@ -152,6 +154,10 @@ func (c *Conn) Close() error {
 		c.db = 0
 	}
 	c.freeArena()
+	if c.logged != 0 {
+		libc.Xfree(c.tls, c.logged)
+		c.logged = 0
+	}
 	c.tls.Close()
 	c.tls = nil
 	if rc != lib.SQLITE_OK {
