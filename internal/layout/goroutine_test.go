@@ -21,6 +21,7 @@ var goroutines = map[string]struct {
 	"internal/store/sqlite.go":              {1, "starts the writer's loop"},
 	"internal/store/writer.go":              {1, "each change is caught; a panic of the loop itself ends the process on purpose, since nobody would know what is committed"},
 	"internal/store/postgres.go":            {1, "its one transaction is caught"},
+	"internal/store/primary.go":             {2, "each dial is caught; one closes connections that came late"},
 	"internal/audit/log.go":                 {3, "a panic ends the process on purpose: nothing may be answered that is not recorded"},
 	"internal/cli/container_credentials.go": {1, "a client of its own, no server"},
 	"internal/cli/server.go":                {1, "the reload is caught"},

@@ -140,6 +140,42 @@ func (w *Watched) Flush(tb testing.TB) {
 	}
 }
 
+// Alone is a server for one test, which may change its settings.
+type Alone struct {
+	// Address is a database of the role, Superuser one of the superuser's.
+	Address, Superuser string
+
+	server *server
+}
+
+// StartAlone starts a server that no other test uses; it ends with the test.
+func StartAlone(tb testing.TB) *Alone {
+	tb.Helper()
+	if os.Getenv(skipVariable) == "1" {
+		tb.Skip("PostgreSQL tests are skipped because " + skipVariable + "=1")
+	}
+	s, err := startServer()
+	if err != nil {
+		tb.Fatalf("cannot start PostgreSQL: %v", err)
+	}
+	tb.Cleanup(s.stop)
+	// As in production: a commit waits for the synchronous standby, once one is named.
+	err = errors.Join(s.admin("CREATE DATABASE alone OWNER "+role), s.admin("ALTER ROLE "+role+" SET synchronous_commit = 'on'"))
+	if err != nil {
+		tb.Fatalf("cannot create database: %v", err)
+	}
+	return &Alone{Address: s.address(role, "alone"), Superuser: s.address(superuser, "alone"), server: s}
+}
+
+// Set changes a setting of the server for all its sessions, at once.
+func (a *Alone) Set(tb testing.TB, setting, value string) {
+	tb.Helper()
+	err := errors.Join(a.server.admin(fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting, value)), a.server.admin("SELECT pg_reload_conf()"))
+	if err != nil {
+		tb.Fatalf("cannot set %s: %v", setting, err)
+	}
+}
+
 // server is a running PostgreSQL.
 type server struct {
 	dir      string
@@ -148,6 +184,13 @@ type server struct {
 	// alive is the pipe whose end stops the server. It is kept here so that it
 	// is not closed by the garbage collector.
 	alive *os.File
+	shell *exec.Cmd
+}
+
+// stop ends the server and waits until it is gone.
+func (s *server) stop() {
+	s.alive.Close()
+	s.shell.Wait()
 }
 
 func startServer() (*server, error) {
@@ -313,7 +356,7 @@ func (s *server) run(bin string, credential *syscall.Credential) (err error) {
 	if err := cmd.Start(); err != nil {
 		return errors.Join(err, output.Close())
 	}
-	s.alive = output
+	s.alive, s.shell = output, cmd
 	if err := s.awaitReady(); err != nil {
 		log, _ := os.ReadFile(s.logFile())
 		// Not the pipe's end, which would remove the files that the next

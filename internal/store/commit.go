@@ -18,7 +18,9 @@ import (
 //  2. run the function;
 //  3. in one message, insert the marker (a row named by a random number) and
 //     commit;
-//  4. on 40001 or 40P01 the whole function runs again after a pause;
+//  4. on 40001 or 40P01 the whole function runs again after a pause, and so it
+//     does when the connection breaks before step 3 was sent, or leads to a
+//     standby: then nothing was committed;
 //  5. if the connection breaks after step 3 was sent, the marker tells: see
 //     resolve.
 
@@ -29,6 +31,11 @@ var (
 	errVoided = errors.New("store: commit did not happen")
 	// errNotCommitted says that the server answered a commit with a rollback.
 	errNotCommitted = errors.New("store: transaction was rolled back at commit")
+	// errNotReplicated says that the server committed without waiting for its
+	// synchronous standby, as one does whose wait is cancelled by an operator
+	// or by its own shutdown. It answers with a warning and success. The next
+	// primary may know nothing of such a commit.
+	errNotReplicated = errors.New("store: the database server warned that it may have committed on itself alone")
 )
 
 const (
@@ -36,8 +43,8 @@ const (
 	beginRead  = "begin isolation level repeatable read, read only"
 
 	insertMarker = `INSERT INTO store_commits (id, at, committed) VALUES ($1, $2, TRUE)`
-	voidMarker   = `INSERT INTO store_commits (id, at, committed) VALUES ($1, $2, FALSE) ON CONFLICT (id) DO NOTHING`
-	selectMarker = `SELECT committed FROM store_commits WHERE id = $1`
+	voidMarker   = `INSERT INTO store_commits (id, at, committed) VALUES ($1, $2, FALSE)
+		ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING committed`
 )
 
 // write runs fn until it is committed or fails for good.
@@ -62,7 +69,9 @@ func (p *postgres) migrate(ctx context.Context, fn func(*txn, func(string) error
 			_, err := conn.PgConn().Exec(ctx, collate(text)).ReadAll()
 			return t.note(err)
 		}
-		// Changing a large table may take longer than a call may.
+		// Changing a large table may take longer than a call may. The connection
+		// is not used for anything else.
+		conn.link.limit, conn.expires = 0, time.Time{}
 		if err := script("SET LOCAL statement_timeout = 0"); err != nil {
 			return err
 		}
@@ -97,9 +106,12 @@ func (p *postgres) attempt(ctx context.Context, begin string, fn func(*txn) erro
 	}
 	defer p.release(conn)
 	if _, err := conn.Exec(ctx, begin); err != nil {
-		return postgresError(ctx, err)
+		if sqlState(err) == stateNotSupported { // serializable, on a standby
+			p.leave(conn)
+		}
+		return unsent(ctx, conn, postgresError(ctx, err))
 	}
-	t := &txn{runner: postgresRunner{ctx, conn.Conn}, now: transactionTime(p.now)}
+	t := &txn{runner: postgresRunner{ctx, conn}, now: transactionTime(p.now)}
 	committing := false
 	defer func() {
 		if !committing {
@@ -120,10 +132,28 @@ func (p *postgres) attempt(ctx context.Context, begin string, fn func(*txn) erro
 		err = protect(t, fn, func(e *PanicError) { logPanic(p.log, e) })
 	}
 	if err != nil {
-		return err
+		if begin == beginWrite && sqlState(t.failed) == stateReadOnly {
+			p.leave(conn)
+		}
+		return unsent(ctx, conn, err)
 	}
 	committing = true
 	return commit(ctx, conn, t.now)
+}
+
+// leave closes a connection to a server that takes no writes.
+func (p *postgres) leave(conn *postgresConn) {
+	p.primary.lost(conn.host)
+	conn.abandon()
+}
+
+// unsent marks the error of a transaction whose connection broke before the
+// commit was sent: nothing of it is there, and another connection may do it.
+func unsent(ctx context.Context, conn *postgresConn, err error) error {
+	if err == nil || !conn.IsClosed() || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNotSent, err)
 }
 
 // rollback ends the transaction, or else the connection, even if ctx is over.
@@ -160,17 +190,24 @@ func committed(tag pgconn.CommandTag) error {
 func (p *postgres) commitMarked(ctx context.Context, conn *postgresConn, now time.Time) error {
 	ctx = context.WithoutCancel(ctx)
 	id := randomID()
+	conn.link.warned.Store(false)
+	conn.link.committing.Store(true)
 	err := sendCommit(ctx, conn, id, now)
+	if err == nil && conn.link.warned.Load() {
+		err = errNotReplicated
+	}
 	if err == nil {
+		conn.link.committing.Store(false)
 		p.commits.Add(1)
 		return nil
 	}
 	if decided(err) {
+		conn.link.committing.Store(false)
 		rollback(ctx, conn)
 		p.rollbacks.Add(1)
 		return err
 	}
-	conn.Close(ctx)
+	conn.abandon()
 	if pgconn.SafeToRetry(err) {
 		return fmt.Errorf("%w: %w", errNotSent, err)
 	}
@@ -225,6 +262,11 @@ func decided(err error) bool {
 // only one in: either ours waits for the lost transaction and finds its row
 // there, or ours is first and the lost one can't be committed any more. Doing
 // it twice is harmless, since the row says whose it is.
+//
+// A row that is there is written again: a primary may have committed it without
+// its synchronous standby, because it was killed while it waited for that, and
+// may be gone for good a moment later. A commit of our own that the standby has
+// means that it has everything before it, too.
 func (p *postgres) resolve(ctx context.Context, id string, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
@@ -245,23 +287,33 @@ func (p *postgres) resolve(ctx context.Context, id string, now time.Time) error 
 }
 
 func (p *postgres) lookUp(ctx context.Context, id string, now time.Time) (happened bool, err error) {
+	// A primary that was cut off from its standbys answers nothing, and another
+	// may have taken its place by the next time.
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
 	// Not from the pool: its slots may all be held by those who look, too.
 	conn, err := p.pool.open(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer p.pool.close(conn)
-	if _, err := conn.Exec(ctx, voidMarker, id, now.UnixMicro()); err != nil {
-		return false, err
+	defer func() {
+		if err != nil {
+			conn.abandon()
+		}
+		p.pool.close(conn)
+	}()
+	conn.link.committing.Store(true)
+	err = conn.QueryRow(ctx, voidMarker, id, now.UnixMicro()).Scan(&happened)
+	if err == nil && conn.link.warned.Load() {
+		err = errNotReplicated
 	}
-	err = conn.QueryRow(ctx, selectMarker, id).Scan(&happened)
 	return happened, err
 }
 
 // postgresRunner runs statements in the open transaction of one connection.
 type postgresRunner struct {
 	ctx  context.Context
-	conn *pgx.Conn
+	conn *postgresConn
 }
 
 func (r postgresRunner) queryRow(query string, args, dest []any) error {

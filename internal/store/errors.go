@@ -55,7 +55,9 @@ func (e *PanicError) Error() string {
 
 // SQLSTATE codes of PostgreSQL, Appendix A of its manual.
 const (
+	stateNotSupported         = "0A000"
 	stateUniqueViolation      = "23505"
+	stateReadOnly             = "25006"
 	stateSerializationFailure = "40001"
 	stateCompletionUnknown    = "40003"
 	stateDeadlock             = "40P01"

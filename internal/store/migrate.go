@@ -256,9 +256,10 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retriable reports whether the database asks to run the transaction again:
-// serialisation failure and deadlock, nothing else (security invariant 5 of the
-// design: applied once).
+// retriable reports whether the transaction can run again: the database asks for
+// it (serialisation failure, deadlock), or it is certain that nothing of it was
+// committed. Nothing else counts (security invariant 5 of the design: applied
+// once).
 func retriable(err error) bool {
 	if errors.Is(err, errNotSent) || errors.Is(err, errVoided) {
 		return true

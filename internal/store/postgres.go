@@ -31,6 +31,8 @@ const (
 	commitTimeout = 15 * time.Second
 	// resolveTimeout bounds the search for the outcome of a lost commit.
 	resolveTimeout = 30 * time.Second
+	// lookUpTimeout bounds one try of it.
+	lookUpTimeout = 5 * time.Second
 	// rollbackTimeout bounds a rollback before the connection is dropped.
 	rollbackTimeout = 5 * time.Second
 	// maxLifetime is when a connection is replaced, so that nodes find their way
@@ -40,6 +42,8 @@ const (
 	// checkAfter is how long a connection may lie idle before it is tried out:
 	// a server that was restarted closes them without a word.
 	checkAfter = time.Second
+	// checkTimeout bounds that.
+	checkTimeout = 2 * time.Second
 	// maxAttempts bounds how often a transaction runs.
 	maxAttempts = 12
 	// maxConns bounds the connections an operator may ask for.
@@ -56,9 +60,10 @@ const (
 // postgres is the shared engine. It keeps nothing in memory between calls, so
 // that any number of nodes agree.
 type postgres struct {
-	pool *pool[*postgresConn]
-	now  func() time.Time
-	log  *slog.Logger
+	pool    *pool[*postgresConn]
+	primary *primary
+	now     func() time.Time
+	log     *slog.Logger
 
 	quit     chan struct{}
 	quitOnce sync.Once
@@ -70,8 +75,17 @@ type postgres struct {
 // postgresConn is one connection with what the pool judges it by.
 type postgresConn struct {
 	*pgx.Conn
+	link      *link
+	host      int // in primary.hosts
 	expires   time.Time
 	idleSince time.Time
+}
+
+// abandon closes a connection without a word to the server, which may be unable
+// to hear it.
+func (c *postgresConn) abandon() {
+	c.link.Close()
+	c.Close(context.Background())
 }
 
 func openPostgres(ctx context.Context, c Config) (*postgres, error) {
@@ -79,18 +93,22 @@ func openPostgres(ctx context.Context, c Config) (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &postgres{now: c.Now, log: c.Log, quit: make(chan struct{})}
+	limit, err := answerLimit(config)
+	if err != nil {
+		return nil, err
+	}
+	p := &postgres{primary: newPrimary(config, limit, c.Log), now: c.Now, log: c.Log, quit: make(chan struct{})}
 	p.pool = &pool[*postgresConn]{
 		open: func(ctx context.Context) (*postgresConn, error) {
-			conn, err := pgx.ConnectConfig(ctx, config)
+			conn, err := p.primary.connect(ctx)
 			if err != nil {
 				return nil, err
 			}
-			life := maxLifetime*3/4 + rand.N(maxLifetime/4)
-			return &postgresConn{Conn: conn, expires: time.Now().Add(life)}, nil
+			conn.expires = time.Now().Add(maxLifetime*3/4 + rand.N(maxLifetime/4))
+			return conn, nil
 		},
 		close: closePostgres,
-		fit:   fitPostgres,
+		fit:   p.fit,
 		slots: make(chan struct{}, conns),
 	}
 	if err := p.ping(ctx); err != nil {
@@ -108,12 +126,22 @@ func closePostgres(c *postgresConn) error {
 	return c.Close(ctx)
 }
 
-func fitPostgres(ctx context.Context, c *postgresConn) bool {
+// fit reports whether an idle connection can still be used.
+func (p *postgres) fit(ctx context.Context, c *postgresConn) bool {
 	now := time.Now()
 	if c.IsClosed() || now.After(c.expires) {
 		return false
 	}
-	return now.Sub(c.idleSince) < checkAfter || c.Ping(ctx) == nil
+	if !p.primary.is(c.host) {
+		c.abandon()
+		return false
+	}
+	if now.Sub(c.idleSince) < checkAfter {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return c.Ping(ctx) == nil
 }
 
 // acquire takes a connection from the pool.
@@ -124,8 +152,11 @@ func (p *postgres) acquire(ctx context.Context) (*postgresConn, error) {
 	return conn, postgresError(ctx, err)
 }
 
-// release gives a connection back, if it is still one.
+// release gives a connection back, if it is still one and leads to the primary.
 func (p *postgres) release(c *postgresConn) {
+	if !c.IsClosed() && !p.primary.is(c.host) {
+		c.abandon()
+	}
 	if c.IsClosed() {
 		p.pool.discard(c)
 		return
@@ -149,6 +180,13 @@ func postgresConfig(address string, log *slog.Logger) (config *pgx.ConnConfig, c
 			return nil, 0, fmt.Errorf("database address: pool_max_conns is not between 2 and %d", maxConns)
 		}
 		query.Del("pool_max_conns")
+		u.RawQuery = query.Encode()
+	}
+	// A standby answers reads with what was, and must not be taken for the
+	// database, whether the address names several servers or one that may
+	// change behind it.
+	if !query.Has("target_session_attrs") {
+		query.Set("target_session_attrs", "read-write")
 		u.RawQuery = query.Encode()
 	}
 	if config, err = pgx.ParseConfig(u.String()); err != nil {
@@ -186,6 +224,23 @@ func postgresConfig(address string, log *slog.Logger) (config *pgx.ConnConfig, c
 	return config, conns, nil
 }
 
+// answerLimit is how long an answer is awaited: somewhat longer than the server
+// may work on it, or without limit if it may do so, too.
+func answerLimit(config *pgx.ConnConfig) (time.Duration, error) {
+	text := config.RuntimeParams["statement_timeout"]
+	if strings.Trim(text, "0123456789") == "" {
+		text += "ms"
+	}
+	limit, err := time.ParseDuration(strings.Replace(text, "min", "m", 1))
+	switch {
+	case err != nil || limit < 0:
+		return 0, errors.New("database address: statement_timeout is not a number of milliseconds")
+	case limit == 0:
+		return 0, nil
+	}
+	return limit + answerGrace, nil
+}
+
 // loopback reports whether a host, as pgx has it, never leaves this machine: a
 // loopback address or the directory of a Unix socket.
 func loopback(host string) bool {
@@ -201,12 +256,20 @@ func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) 
 func (p *postgres) name() string { return PostgreSQL }
 
 func (p *postgres) get(ctx context.Context, query string, args, dest []any) error {
+	err := p.getOnce(ctx, query, args, dest)
+	if err == nil || !errors.Is(err, errNotSent) {
+		return err
+	}
+	return p.again(ctx, func() error { return p.getOnce(ctx, query, args, dest) })
+}
+
+func (p *postgres) getOnce(ctx context.Context, query string, args, dest []any) error {
 	conn, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer p.release(conn)
-	return postgresError(ctx, conn.QueryRow(ctx, query, args...).Scan(dest...))
+	return unsent(ctx, conn, postgresError(ctx, conn.QueryRow(ctx, query, args...).Scan(dest...)))
 }
 
 func (p *postgres) generation(ctx context.Context, k generationKey) (int64, error) {
