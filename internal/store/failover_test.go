@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
@@ -31,6 +32,48 @@ func openAlone(t *testing.T, s *pgtest.Alone) (*DB, *pgx.Conn) {
 	return db, admin
 }
 
+// loseStandby makes all commits of the store wait for a standby that is not there.
+// The server's processes learn of it one after the other, so a commit of the
+// role's tells when it is in force.
+func loseStandby(t *testing.T, s *pgtest.Alone, admin *pgx.Conn) {
+	t.Helper()
+	s.Set(t, "synchronous_standby_names", "nobody")
+	probe, err := pgx.Connect(t.Context(), s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := probe.PgConn().PID()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			if _, err := probe.Exec(context.Background(), fmt.Sprintf(`CREATE TABLE probe%d (n BIGINT)`, i)); err != nil {
+				return
+			}
+		}
+	}()
+	within(t, "losing the standby", func() {
+		for waits := false; !waits; time.Sleep(time.Millisecond) {
+			if err := admin.QueryRow(t.Context(), `SELECT COALESCE(bool_or(wait_event = 'SyncRep'), FALSE) FROM pg_stat_activity WHERE pid = $1`, pid).Scan(&waits); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	if _, err := admin.Exec(t.Context(), `SELECT pg_terminate_backend($1)`, pid); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	within(t, "ending the probe", func() {
+		for n := 1; n > 0; time.Sleep(time.Millisecond) {
+			if err := admin.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE pid = $1`, pid).Scan(&n); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+}
+
 // TestCommitWithoutItsStandby: a commit that waits for the synchronous standby is
 // made without it when the wait is cancelled or the session ended, and the server
 // calls that a success, or shows it to those who look afterwards. The next primary
@@ -41,7 +84,7 @@ func TestCommitWithoutItsStandby(t *testing.T) {
 			t.Parallel()
 			s := pgtest.StartAlone(t)
 			db, admin := openAlone(t, s)
-			s.Set(t, "synchronous_standby_names", "nobody")
+			loseStandby(t, s, admin)
 			done := make(chan error, 1)
 			go func() { done <- db.Write(context.Background(), insert("x")) }()
 			// waiting awaits a commit that waits, other than the one of a process.
@@ -95,7 +138,7 @@ func TestCommitIsNotCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.release(conn)
-	s.Set(t, "synchronous_standby_names", "nobody")
+	loseStandby(t, s, admin)
 	for _, statement := range []string{beginWrite, `INSERT INTO things (name) VALUES ('x')`} {
 		if _, err := conn.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
