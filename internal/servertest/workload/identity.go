@@ -177,9 +177,11 @@ func ownKey(u *unit) (server.Credentials, bool) {
 	return server.Credentials{}, false
 }
 
-// mayChangePassword says whether nothing keeps the user from it: it has the
-// permission, and no boundary, since a policy that was changed might not let it.
-var mayChangePassword = where("user.login", "user.key.", "user.inline.")
+// mayChangePassword says whether the user can: all policies of this load let it,
+// boundaries as well.
+func mayChangePassword(f facts) bool {
+	return f.has("user.login") && f.has("user.key.") && (f.has("user.inline.") || f.has("user.attached") || f.has("user.group") && (f.has("group.inline.") || f.has("group.attached")))
+}
 
 var credentialOps = []op{
 	{name: "iam:CreateAccessKey", can: func(f facts) bool { return f.has("user") && len(f.below("user.key.")) < 2 },
@@ -202,19 +204,19 @@ var credentialOps = []op{
 		do: asks(func(ctx context.Context, c *iam.Client, u *unit, _ *step) (*iam.DeleteAccessKeyOutput, error) {
 			return c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: &u.name, AccessKeyId: aws.String(u.state.below("user.key.")[0])})
 		})},
-	{name: "iam:CreateLoginProfile", rare: true, can: but(where("user"), "user.login"), apply: func(f facts, s *step) { f["user.login"] = strconv.FormatBool(s.n%2 == 0) },
+	{name: "iam:CreateLoginProfile", can: but(where("user"), "user.login"), apply: func(f facts, s *step) { f["user.login"] = strconv.FormatBool(s.n%2 == 0) },
 		do: knowsPassword(func(ctx context.Context, c *clients, u *unit, s *step) (*iam.CreateLoginProfileOutput, error) {
 			return c.iam.CreateLoginProfile(ctx, &iam.CreateLoginProfileInput{UserName: &u.name, Password: aws.String(password(u, s)), PasswordResetRequired: s.n%2 == 0})
 		})},
-	{name: "iam:UpdateLoginProfile", rare: true, can: where("user.login"), apply: func(f facts, s *step) { f["user.login"] = strconv.FormatBool(s.n%2 == 0) },
+	{name: "iam:UpdateLoginProfile", can: where("user.login"), apply: func(f facts, s *step) { f["user.login"] = strconv.FormatBool(s.n%2 == 0) },
 		do: knowsPassword(func(ctx context.Context, c *clients, u *unit, s *step) (*iam.UpdateLoginProfileOutput, error) {
 			return c.iam.UpdateLoginProfile(ctx, &iam.UpdateLoginProfileInput{UserName: &u.name, Password: aws.String(password(u, s)), PasswordResetRequired: aws.Bool(s.n%2 == 0)})
 		})},
-	{name: "iam:DeleteLoginProfile", rare: true, can: where("user.login"), apply: unset("user.login"),
+	{name: "iam:DeleteLoginProfile", can: where("user.login"), apply: unset("user.login"),
 		do: asks(func(ctx context.Context, c *iam.Client, u *unit, _ *step) (*iam.DeleteLoginProfileOutput, error) {
 			return c.DeleteLoginProfile(ctx, &iam.DeleteLoginProfileInput{UserName: &u.name})
 		})},
-	{name: "iam:ChangePassword", rare: true, can: but(mayChangePassword, "user.boundary"),
+	{name: "iam:ChangePassword", can: mayChangePassword,
 		ready: func(_ context.Context, _ *clients, u *unit) (bool, error) {
 			_, ok := ownKey(u)
 			return ok && u.password != "", nil

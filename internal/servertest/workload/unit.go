@@ -79,11 +79,18 @@ type step struct {
 	after facts
 }
 
-// plan chooses what to do next, nil when nothing can be done.
-func (u *unit) plan(ctx context.Context, c *clients, r *rand.Rand) (*step, error) {
+// candidates is how many possible operations a writer weighs up.
+const candidates = 3
+
+// plan chooses what to do next: of a few that are possible the one that was done
+// least, so that the ones which need much to be there come up as well. It is nil
+// when nothing can be done.
+func (u *unit) plan(ctx context.Context, c *clients, r *rand.Rand, done map[string]int) (*step, error) {
 	if u.again != nil {
 		return u.again, nil
 	}
+	var best *op
+	left := candidates
 	for _, i := range r.Perm(len(u.kind.ops)) {
 		o := &u.kind.ops[i]
 		if o.rare && r.IntN(3) > 0 || !o.can(u.state) {
@@ -98,9 +105,17 @@ func (u *unit) plan(ctx context.Context, c *clients, r *rand.Rand) (*step, error
 				continue
 			}
 		}
-		return u.step(o, r.IntN(1000)), nil
+		if best == nil || done[o.name] < done[best.name] {
+			best = o
+		}
+		if left--; left == 0 {
+			break
+		}
 	}
-	return nil, nil
+	if best == nil {
+		return nil, nil
+	}
+	return u.step(best, r.IntN(1000)), nil
 }
 
 // step is operation o done in the n-th way.

@@ -116,6 +116,7 @@ type writer struct {
 	left   []*unit // left as they are
 	made   int
 	calls  int
+	done   map[string]int // by operation
 	// sent are the marks of calls whose records are not yet accounted for.
 	sent []sent
 }
@@ -129,7 +130,7 @@ type sent struct {
 }
 
 func newWriter(w *Workload, number int) *writer {
-	x := &writer{w: w, number: number, random: rand.New(rand.NewPCG(w.cfg.Seed, uint64(number)))}
+	x := &writer{w: w, number: number, random: rand.New(rand.NewPCG(w.cfg.Seed, uint64(number))), done: map[string]int{}}
 	x.add(&secrets, 0)
 	x.add(&secrets, 0)
 	x.add(&secrets, 1)
@@ -199,7 +200,7 @@ func (x *writer) choose() *unit {
 func (x *writer) turn(ctx context.Context, u *unit) bool {
 	nodes := *x.w.nodes.Load()
 	c := nodes[x.random.IntN(len(nodes))]
-	s, err := u.plan(ctx, c, x.random)
+	s, err := u.plan(ctx, c, x.random, x.done)
 	if err != nil || s == nil {
 		return false // A look that fails changes nothing.
 	}
@@ -244,6 +245,7 @@ func (x *writer) do(c *clients, u *unit, s *step) outcome {
 	u.settled(s, o, id)
 	switch o {
 	case acknowledged:
+		x.done[s.op.name]++
 		x.w.acknowledge(s.op.name)
 		x.sent = append(x.sent, sent{s.mark, mine.requestID, o, s.op.quiet, u})
 	case unknown:
