@@ -31,6 +31,10 @@ func errReplica() *aws.Error {
 // operation starts again.
 var errChanged = errors.New("secret changed while it was being worked on")
 
+// errMoved says that a row is no longer the one that was read, which need not
+// mean that anything decided on has changed.
+var errMoved = errors.New("secret's row was changed")
+
 // maxAttempts bounds how often an operation starts again. Each time somebody
 // else's change to the same secret has been committed, so a caller that runs
 // out of them competes with at least as many others.
@@ -72,6 +76,27 @@ func (s *Service) openWith(ctx context.Context, action, secretID string, keys fu
 		call.ResponseElements = map[string]any{"arn": sec.arn()}
 	}
 	return sec, nil
+}
+
+// openWithVersion is open for an operation that needs one of the secret's
+// versions, nil when there is none, and nothing newer than they are: both come
+// from one statement or from the cache, must not be changed, and the context it
+// returns knows the generations that came with them.
+func (s *Service) openWithVersion(ctx context.Context, action, secretID, versionID string) (context.Context, *secret, *version, error) {
+	at := here(ctx)
+	ref, err := resolve(secretID, at.Account, at.Region)
+	if err != nil {
+		return ctx, nil, nil, err
+	}
+	ctx, sec, v, err := s.findWithVersion(ctx, ref, versionID)
+	if err != nil && !errors.Is(err, store.ErrNoRows) {
+		return ctx, nil, nil, err
+	}
+	if err := s.decide(ctx, action, ref, sec, nil); err != nil {
+		return ctx, nil, nil, err
+	}
+	wire.CallFrom(ctx).ResponseElements = map[string]any{"arn": sec.arn()}
+	return ctx, sec, v, nil
 }
 
 func (s *Service) find(ctx context.Context, ref reference) (*secret, error) {
@@ -145,20 +170,30 @@ func (sec *secret) writable() error {
 // state, key) the whole operation starts again.
 func (s *Service) change(ctx context.Context, seen *secret, fn func(tx store.Tx, now *secret) error) error {
 	return s.db.Write(ctx, func(tx store.Tx) error {
-		now, err := scanSecret(tx.QueryRow(secretByUID, seen.Account, seen.Region, seen.UID))
-		if errors.Is(err, store.ErrNoRows) {
-			return errChanged
-		}
+		now, err := unchanged(tx, seen)
 		if err != nil {
 			return err
 		}
-		if now.PolicyVersion != seen.PolicyVersion || encodeTags(now.Tags) != encodeTags(seen.Tags) ||
-			now.KmsKeyID != seen.KmsKeyID || now.Type != seen.Type || now.Replica != seen.Replica ||
-			now.PrimaryRegion != seen.PrimaryRegion || now.DeletedAt.IsZero() != seen.DeletedAt.IsZero() {
-			return errChanged
-		}
 		return fn(tx, now)
 	})
+}
+
+// unchanged reads a secret again, in the transaction that will change it, and
+// returns errChanged if what decisions rest on is no longer as it was seen.
+func unchanged(tx store.Tx, seen *secret) (*secret, error) {
+	now, err := scanSecret(tx.QueryRow(secretByUID, seen.Account, seen.Region, seen.UID))
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, errChanged
+	}
+	if err != nil {
+		return nil, err
+	}
+	if now.PolicyVersion != seen.PolicyVersion || encodeTags(now.Tags) != encodeTags(seen.Tags) ||
+		now.KmsKeyID != seen.KmsKeyID || now.Type != seen.Type || now.Replica != seen.Replica ||
+		now.PrimaryRegion != seen.PrimaryRegion || now.DeletedAt.IsZero() != seen.DeletedAt.IsZero() {
+		return nil, errChanged
+	}
+	return now, nil
 }
 
 // save writes a changed secret and lets its replicas follow.
@@ -167,6 +202,23 @@ func (s *Service) save(tx store.Tx, sec *secret) error {
 	if err := saveSecret(tx, sec); err != nil {
 		return err
 	}
+	return followed(tx, sec)
+}
+
+// saveLabels is save for a secret of which only the labels have changed since it
+// was read, be that in this transaction or before it: then the row need not be
+// read again, since every change moves the revision. errMoved says that there
+// was one.
+func (s *Service) saveLabels(tx store.Tx, sec *secret) error {
+	sec.ChangedAt = tx.Now()
+	if err := saveSecretLabels(tx, sec); err != nil {
+		return err
+	}
+	return followed(tx, sec)
+}
+
+// followed wakes the replicas of a changed secret.
+func followed(tx store.Tx, sec *secret) error {
 	if sec.PrimaryRegion == "" || sec.Replica {
 		return nil
 	}

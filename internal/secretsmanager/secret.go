@@ -274,7 +274,8 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 	if in.KmsKeyId == nil && in.Description == nil && in.Type == nil && !given {
 		return out, nil
 	}
-	err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
+	var full bool
+	err = s.change(ctx, sec, func(tx store.Tx, now *secret) (err error) {
 		if in.KmsKeyId != nil && now.Revision != sec.Revision {
 			// A version may have come under the old key meanwhile.
 			return errChanged
@@ -297,14 +298,17 @@ func (s *Service) updateSecret(ctx context.Context, in *UpdateSecretInput, v val
 			}
 		}
 		if added != nil {
-			return s.addVersion(tx, now, added, nil)
+			full, err = s.addVersion(tx, now, added, nil, s.save)
+			return err
 		}
 		return s.save(tx, now)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.prune(ctx, sec)
+	if full {
+		s.prune(ctx, sec)
+	}
 	return out, nil
 }
 

@@ -117,6 +117,19 @@ func saveSecret(tx store.Tx, s *secret) error {
 	return errors.Join(err, touched(tx, s))
 }
 
+// saveSecretLabels writes the labels of a secret whose row is still of the
+// revision that was read, or returns errMoved.
+func saveSecretLabels(tx store.Tx, s *secret) error {
+	n, err := tx.Exec(`UPDATE secrets SET labels = $4, current_version = $5, changed_at = $6, revision = $7
+		WHERE account = $1 AND region = $2 AND uid = $3 AND revision = $8`,
+		s.Account, s.Region, s.UID, encodeLabels(s.Labels), s.Labels.versionOf(stageCurrent), s.ChangedAt.UnixMicro(), s.Revision+1, s.Revision)
+	if err == nil && n == 0 {
+		return errMoved
+	}
+	s.Revision++
+	return errors.Join(err, touched(tx, s))
+}
+
 // removeSecret erases a secret with everything that hangs on it.
 func removeSecret(tx store.Tx, s *secret) error {
 	for _, q := range []string{
@@ -164,6 +177,17 @@ func insertVersion(tx store.Tx, s *secret, v *version) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		s.Account, s.Region, s.UID, v.ID, v.CreatedAt.UnixMicro(), zeroOrMicros(v.AccessedAt), string(v.Kind), v.KeyARN, v.DataKey, v.Sealed)
 	return errors.Join(err, touched(tx, s))
+}
+
+// insertVersionBelow inserts a version if the secret has fewer than limit and none
+// of that id, and says whether it did. The index alone answers both.
+func insertVersionBelow(tx store.Tx, s *secret, v *version, limit int) (added bool, err error) {
+	n, err := tx.Exec(`INSERT INTO secret_versions (account, region, secret_uid, version_id, created_at, accessed_at, kind, kms_key_arn, data_key, sealed)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+		WHERE (SELECT COUNT(*) FROM secret_versions WHERE account = $1 AND region = $2 AND secret_uid = $3) < $11
+		ON CONFLICT (account, region, secret_uid, version_id) DO NOTHING`,
+		s.Account, s.Region, s.UID, v.ID, v.CreatedAt.UnixMicro(), zeroOrMicros(v.AccessedAt), string(v.Kind), v.KeyARN, v.DataKey, v.Sealed, int64(limit))
+	return n == 1, errors.Join(err, touched(tx, s))
 }
 
 func deleteVersion(tx store.Tx, s *secret, id string) error {

@@ -192,7 +192,8 @@ func (s *Service) PutSecretValue(ctx context.Context, in *PutSecretValueInput) (
 }
 
 func (s *Service) putSecretValue(ctx context.Context, in *PutSecretValueInput, v value) (*PutSecretValueOutput, error) {
-	sec, err := s.open(ctx, "PutSecretValue", *in.SecretId)
+	token := *in.ClientRequestToken
+	ctx, sec, old, err := s.openWithVersion(ctx, "PutSecretValue", *in.SecretId, token)
 	if err != nil {
 		return nil, err
 	}
@@ -202,35 +203,38 @@ func (s *Service) putSecretValue(ctx context.Context, in *PutSecretValueInput, v
 	if err := s.ownOrCustomerKey(ctx, sec); err != nil {
 		return nil, err
 	}
-	token := *in.ClientRequestToken
-	done, added, err := s.prepareVersion(ctx, sec, token, v)
+	out := &PutSecretValueOutput{ARN: new(sec.arn()), Name: &sec.Name, VersionId: &token}
+	if old != nil {
+		// The same statement has returned the labels, so they are not older.
+		out.VersionStages = sec.Labels.of(token)
+		if err := s.sameValue(ctx, sec, old, v); err != nil {
+			return nil, err
+		}
+		return out, nil
+	}
+	added, err := s.seal(ctx, sec, token, v)
 	if err != nil {
 		return nil, err
 	}
-	out := &PutSecretValueOutput{ARN: new(sec.arn()), Name: &sec.Name, VersionId: &token}
-	if done {
-		// The version may be younger than the labels read with the secret.
-		now, err := scanSecret(s.db.Get(ctx, secretByUID, sec.Account, sec.Region, sec.UID))
-		if errors.Is(err, store.ErrNoRows) {
-			return nil, errChanged
-		}
-		if err != nil {
-			return nil, err
-		}
-		out.VersionStages = now.Labels.of(token)
-		return out, nil
-	}
-	err = s.change(ctx, sec, func(tx store.Tx, now *secret) error {
-		if err := s.addVersion(tx, now, added, in.VersionStages); err != nil {
-			return err
+	var full bool
+	err = s.db.Write(ctx, func(tx store.Tx) (err error) {
+		now := new(*sec)
+		full, err = s.addVersion(tx, now, added, in.VersionStages, s.saveLabels)
+		if errors.Is(err, errMoved) {
+			if now, err = unchanged(tx, sec); err != nil {
+				return err
+			}
+			full, err = s.addVersion(tx, now, added, in.VersionStages, s.saveLabels)
 		}
 		out.VersionStages = now.Labels.of(token)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.prune(ctx, sec)
+	if full {
+		s.prune(ctx, sec)
+	}
 	return out, nil
 }
 
@@ -264,30 +268,36 @@ func (s *Service) prepareVersion(ctx context.Context, sec *secret, token string,
 	return false, added, err
 }
 
-// addVersion inserts a sealed version and moves the labels. A token that was
-// taken meanwhile starts the operation again, which then compares the values.
-func (s *Service) addVersion(tx store.Tx, sec *secret, v *version, stages []string) error {
-	next := sec.Labels.withNewVersion(v.ID, stages)
-	if len(next) > s.quotas.LabelsPerSecret {
-		return ErrLimitExceeded("You can't have more than %d staging labels attached to the versions of a secret.", s.quotas.LabelsPerSecret)
+// addVersion moves the labels to a sealed version, saves the secret and inserts
+// the version. A token that was taken meanwhile starts the operation again, which
+// then compares the values. full says that the secret has as many versions as it
+// may have, so that older ones may have to go.
+func (s *Service) addVersion(tx store.Tx, sec *secret, v *version, stages []string, save func(store.Tx, *secret) error) (full bool, err error) {
+	sec.Labels = sec.Labels.withNewVersion(v.ID, stages)
+	// Saving comes first: it may find that sec is not the secret of now, and then
+	// nothing else is to be said about it.
+	if err := save(tx, sec); err != nil {
+		return false, err
+	}
+	if len(sec.Labels) > s.quotas.LabelsPerSecret {
+		return false, ErrLimitExceeded("You can't have more than %d staging labels attached to the versions of a secret.", s.quotas.LabelsPerSecret)
+	}
+	v.CreatedAt = tx.Now()
+	if added, err := insertVersionBelow(tx, sec, v, s.quotas.VersionsPerSecret); err != nil || added {
+		return false, err
 	}
 	held, err := listVersions(tx, sec)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if slices.ContainsFunc(held, func(h *version) bool { return h.ID == v.ID }) {
-		return errChanged
+		return false, errChanged
 	}
-	room := s.quotas.VersionsPerSecret + len(prunable(held, next, tx.Now()))
+	room := s.quotas.VersionsPerSecret + len(prunable(held, sec.Labels, tx.Now()))
 	if len(held) >= room {
-		return ErrLimitExceeded("You've exceeded the quota of %d versions for the secret.", s.quotas.VersionsPerSecret)
+		return false, ErrLimitExceeded("You've exceeded the quota of %d versions for the secret.", s.quotas.VersionsPerSecret)
 	}
-	v.CreatedAt = tx.Now()
-	if err := insertVersion(tx, sec, v); err != nil {
-		return err
-	}
-	sec.Labels = next
-	return s.save(tx, sec)
+	return true, insertVersion(tx, sec, v)
 }
 
 // minPruneAge: no version younger than a day is ever removed (spec 3.4).
