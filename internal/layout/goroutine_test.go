@@ -19,7 +19,7 @@ var goroutines = map[string]struct {
 	"internal/endpoint/manager.go":          {3, "run is net/http's, which catches each connection; two shut down"},
 	"internal/oidc/verifier.go":             {1, "the fetch is caught"},
 	"internal/store/sqlite.go":              {1, "starts the writer's loop"},
-	"internal/store/writer.go":              {1, "each change is caught; a panic of the loop itself ends the process on purpose, since nobody would know what is committed"},
+	"internal/store/writer.go":              {2, "each change is caught; a panic of the loop itself ends the process on purpose, since nobody would know what is committed, and one of the folder, since nobody would know what the file holds"},
 	"internal/store/postgres.go":            {1, "its one transaction is caught"},
 	"internal/store/primary.go":             {2, "each dial is caught; one closes connections that came late"},
 	"internal/audit/log.go":                 {3, "a panic ends the process on purpose: nothing may be answered that is not recorded"},

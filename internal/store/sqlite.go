@@ -34,7 +34,7 @@ const (
 //     failing a call, and mapped pages are decoded anew at each visit: a fifth
 //     more processor time for a read. (They do avoid the lock of the page cache,
 //     which all connections of the process share in this build of SQLite.)
-//   - wal_autocheckpoint: fold the log into the database every 4 MB;
+//   - wal_autocheckpoint: the writer folds the log into the database itself;
 //     journal_size_limit: give back what a burst made it grow to.
 const pragmas = `
 PRAGMA busy_timeout = 5000;
@@ -47,7 +47,7 @@ PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 PRAGMA temp_store = MEMORY;
 PRAGMA mmap_size = 0;
-PRAGMA wal_autocheckpoint = 1000;
+PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = 67108864;
 `
 
@@ -83,7 +83,7 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
-	conn, err := openWriter(path, c.Follower)
+	conn, err := openWriter(path)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +93,20 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 	return s, nil
 }
 
-func openWriter(path string, f Follower) (*sqlite3.Conn, error) {
+func openWriter(path string) (*sqlite3.Conn, error) {
 	conn, err := openConn(path, "PRAGMA cache_size = -8192;")
-	if err != nil || f == nil {
-		return conn, err
+	if err != nil {
+		return nil, err
 	}
 	if err := conn.FollowLog(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+// openFolder opens a connection that only folds the log, which takes no cache.
+func openFolder(path string) (*sqlite3.Conn, error) {
+	return openConn(path, "PRAGMA cache_size = -64;")
 }
 
 func openReader(path string) (*sqlite3.Conn, error) {

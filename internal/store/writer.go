@@ -23,8 +23,9 @@ const (
 	// truncateWait is how long emptying the log may wait for readers. Writes
 	// wait with it, so it is short, and tried again later.
 	truncateWait = 100 * time.Millisecond
-	// foldFrames is how long a followed log may become before it is folded: longer
-	// than SQLite's own 1000, since its follower flushes what is left of it first.
+	// foldFrames is how long the log may become before it is folded into the
+	// database: 16 MB. Pages that are written again meanwhile, as those of the
+	// indexes and of the pending audit records are, are folded once for all.
 	foldFrames = 4000
 	// busyWait is the connection's usual patience, see pragmas.
 	busyWait = 5 * time.Second
@@ -50,8 +51,12 @@ type writer struct {
 	quitOnce  sync.Once
 	stopped   chan struct{}
 
-	// foldNext is the length of a followed log at which it is folded next.
+	// foldNext is the length of the log at which it is folded next.
 	foldNext int64
+	// ahead says that a folder is at work beside the writer, which sends on
+	// folded when it is through.
+	ahead  bool
+	folded chan error
 
 	// dirty says that something was committed since the log was last emptied.
 	dirty bool
@@ -82,6 +87,7 @@ func newWriter(conn *sqlite3.Conn, path string, g *generations, c Config) *write
 		queue:     make(chan *change),
 		truncates: make(chan chan truncated),
 		folds:     make(chan chan truncated),
+		folded:    make(chan error, 1),
 		quit:      make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
@@ -157,6 +163,7 @@ func (w *writer) stop() bool {
 // closeConn empties the log, so that a stopped store is one file, and closes.
 // A log that can't be emptied is no loss: the next Open reads it.
 func (w *writer) closeConn() error {
+	w.awaitFolder()
 	if _, err := w.truncate(); err != nil {
 		w.log.Warn("empty log on close", slog.Any("error", err))
 	}
@@ -205,6 +212,8 @@ func (w *writer) loop() {
 		case answer := <-w.folds:
 			done, err := w.fold("PASSIVE")
 			answer <- truncated{done, err}
+		case err := <-w.folded:
+			w.foldRest(err)
 		case <-tick.C:
 			if !w.dirty {
 				continue
@@ -354,7 +363,7 @@ func (w *writer) rollback() {
 		return
 	}
 	w.log.Error("roll back", slog.Any("error", err))
-	conn, err := openWriter(w.path, w.follower)
+	conn, err := openWriter(w.path)
 	if err != nil {
 		w.log.Error("reopen after failed rollback", slog.Any("error", err))
 		return
@@ -387,6 +396,7 @@ func (w *writer) truncate() (bool, error) {
 // fold moves the log into the database, and reports whether no reader of an older
 // snapshot kept a part of it.
 func (w *writer) fold(mode string) (bool, error) {
+	w.awaitFolder()
 	if w.follower != nil {
 		w.follower.Fold()
 	}
@@ -401,24 +411,63 @@ func (w *writer) fold(mode string) (bool, error) {
 	return whole, nil
 }
 
-// foldWhenLong does what SQLite does by itself when nobody follows the log. The
-// callers of the last commit have their answers already.
+// foldWhenLong folds a log that has become long. The callers of the last commit
+// have their answers already; those of the next ones wait only for the little
+// that comes in while a folder does most of the work beside the writer. A
+// follower must be asked before any of it, so with one the writer does all.
 func (w *writer) foldWhenLong() {
-	if w.follower == nil {
-		return
-	}
 	logged := w.conn.Logged()
 	if logged < w.foldNext-foldFrames {
 		w.foldNext = foldFrames // It begins anew since the last fold.
 	}
-	if logged < w.foldNext {
+	if logged < w.foldNext || w.ahead {
 		return
 	}
 	// Where a reader is in the way the log grows on: not again after each commit.
 	w.foldNext = logged + foldFrames
+	if w.follower == nil {
+		w.ahead = true
+		go func() { w.folded <- foldAhead(w.path) }()
+		return
+	}
 	if _, err := w.fold("PASSIVE"); err != nil {
 		w.log.Warn("fold log", slog.Any("error", err))
 	}
+}
+
+// foldAhead folds what the log of the database at path holds now, on a connection
+// of its own, while others read and write.
+func foldAhead(path string) error {
+	conn, err := openFolder(path)
+	if err != nil {
+		return err
+	}
+	var busy, logged, moved int64
+	err = sqliteRunner{conn}.queryRow("PRAGMA wal_checkpoint(PASSIVE)", nil, []any{&busy, &logged, &moved})
+	return errors.Join(err, conn.Close())
+}
+
+// foldRest folds what was written while the folder was at work: only when nothing
+// is left does the log begin anew.
+func (w *writer) foldRest(err error) {
+	w.ahead = false
+	if err == nil {
+		_, err = w.fold("PASSIVE")
+	}
+	if err != nil {
+		w.log.Warn("fold log", slog.Any("error", err))
+	}
+}
+
+// awaitFolder returns when no folder is at work: SQLite lets only one fold.
+func (w *writer) awaitFolder() {
+	if !w.ahead {
+		return
+	}
+	if err := <-w.folded; err != nil {
+		w.log.Warn("fold log", slog.Any("error", err))
+	}
+	w.ahead = false
 }
 
 func (w *writer) patience(d time.Duration) error {
