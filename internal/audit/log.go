@@ -368,12 +368,12 @@ func (l *Log) syncLoop() {
 }
 
 // keepHouse signs heads, deletes settled pending rows and writes the minute's
-// count of unverified requests. A database that does not answer delays them and
-// is told once a minute.
+// count of unverified requests. A database that does not answer delays them, which
+// the log tells once, and when it is over.
 func (l *Log) keepHouse() {
 	t := time.NewTicker(l.cfg.HeadEvery)
 	defer t.Stop()
-	var told time.Time
+	behind := false
 	for {
 		select {
 		case <-l.stop:
@@ -386,10 +386,13 @@ func (l *Log) keepHouse() {
 		if l.unverified.due(l.now()) {
 			err = errors.Join(err, l.flushUnverified())
 		}
-		if err != nil && l.now().Sub(told) >= time.Minute {
-			told = l.now()
+		switch {
+		case err != nil && !behind:
 			l.log.Error("audit housekeeping is behind", "err", err)
+		case err == nil && behind:
+			l.log.Info("audit housekeeping has caught up")
 		}
+		behind = err != nil
 	}
 }
 

@@ -5,6 +5,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -54,7 +55,11 @@ func (j Job) loop(ctx context.Context, leases Leases, log *slog.Logger) {
 	for {
 		next, err := j.once(ctx, leases)
 		if err != nil && ctx.Err() == nil {
-			log.ErrorContext(ctx, "job failed, will run again", "job", j.Name, "error", err)
+			level := slog.LevelError
+			if errors.Is(err, store.ErrUnavailable) {
+				level = slog.LevelDebug // The store has told of it, once and for all.
+			}
+			log.Log(ctx, level, "job failed, will run again", "job", j.Name, "error", err)
 		}
 		pause := j.Every
 		if !next.IsZero() {

@@ -20,7 +20,7 @@ var goroutines = map[string]struct {
 	"internal/oidc/verifier.go":             {1, "the fetch is caught"},
 	"internal/store/sqlite.go":              {1, "starts the writer's loop"},
 	"internal/store/writer.go":              {2, "each change is caught; a panic of the loop itself ends the process on purpose, since nobody would know what is committed, and one of the folder, since nobody would know what the file holds"},
-	"internal/store/postgres.go":            {1, "its one transaction is caught"},
+	"internal/store/postgres.go":            {2, "the pruner's one transaction is caught; the probe opens a connection and does nothing with it"},
 	"internal/store/primary.go":             {2, "each dial is caught; one closes connections that came late"},
 	"internal/audit/log.go":                 {3, "a panic ends the process on purpose: nothing may be answered that is not recorded"},
 	"internal/cli/container_credentials.go": {1, "a client of its own, no server"},

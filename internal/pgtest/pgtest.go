@@ -140,60 +140,22 @@ func (w *Watched) Flush(tb testing.TB) {
 	}
 }
 
-// Alone is a server for one test, which may change its settings.
-type Alone struct {
-	// Address is a database of the role, Superuser one of the superuser's.
-	Address, Superuser string
-
-	server *server
-}
-
-// StartAlone starts a server that no other test uses; it ends with the test.
-func StartAlone(tb testing.TB) *Alone {
-	tb.Helper()
-	if os.Getenv(skipVariable) == "1" {
-		tb.Skip("PostgreSQL tests are skipped because " + skipVariable + "=1")
-	}
-	s, err := startServer()
-	if err != nil {
-		tb.Fatalf("cannot start PostgreSQL: %v", err)
-	}
-	tb.Cleanup(s.stop)
-	// As in production: a commit waits for the synchronous standby, once one is named.
-	err = errors.Join(s.admin("CREATE DATABASE alone OWNER "+role), s.admin("ALTER ROLE "+role+" SET synchronous_commit = 'on'"))
-	if err != nil {
-		tb.Fatalf("cannot create database: %v", err)
-	}
-	return &Alone{Address: s.address(role, "alone"), Superuser: s.address(superuser, "alone"), server: s}
-}
-
-// Set changes a setting of the server for all its sessions, at once.
-func (a *Alone) Set(tb testing.TB, setting, value string) {
-	tb.Helper()
-	err := errors.Join(a.server.admin(fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting, value)), a.server.admin("SELECT pg_reload_conf()"))
-	if err != nil {
-		tb.Fatalf("cannot set %s: %v", setting, err)
-	}
-}
-
 // server is a running PostgreSQL.
 type server struct {
 	dir      string
 	port     int
 	password string
+	settings []string
 	// alive is the pipe whose end stops the server. It is kept here so that it
 	// is not closed by the garbage collector.
 	alive *os.File
 	shell *exec.Cmd
 }
 
-// stop ends the server and waits until it is gone.
-func (s *server) stop() {
-	s.alive.Close()
-	s.shell.Wait()
-}
+func startServer() (*server, error) { return newServer() }
 
-func startServer() (*server, error) {
+// newServer starts a server with settings such as "max_connections=20" over ours.
+func newServer(settings ...string) (*server, error) {
 	bin, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -206,7 +168,7 @@ func startServer() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, password: random()}
+	s := &server{dir: dir, password: random(), settings: settings}
 	if err := s.initialise(bin, credential); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -327,11 +289,16 @@ wait "$server"
 rm -rf "$dir/data" "$dir/log" && rmdir "$dir" 2>/dev/null
 `
 
-// run starts the server on a free port and waits until it answers.
+// run is start on a free port.
 func (s *server) run(bin string, credential *syscall.Credential) (err error) {
 	if s.port, err = freePort(); err != nil {
 		return err
 	}
+	return s.start(bin, credential)
+}
+
+// start starts the server on its port and waits until it answers.
+func (s *server) start(bin string, credential *syscall.Credential) error {
 	args := []string{
 		"-c", script, "pgtest", s.dir,
 		filepath.Join(bin, "postgres"), "-D", s.data(),
@@ -341,6 +308,9 @@ func (s *server) run(bin string, credential *syscall.Credential) (err error) {
 	}
 	if os.Getenv(syncVariable) != "1" {
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
+	}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
 	}
 	cmd := exec.Command("/bin/sh", args...)
 	cmd.Dir = s.dir

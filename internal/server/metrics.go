@@ -75,6 +75,16 @@ func (s *Server) collectors() []prometheus.Collector {
 		counter("strongroom_denials_explained_total", "Denied calls whose explanation was written.", func() float64 { return float64(s.denials.Stats().Written) }),
 		counter("strongroom_denials_dropped_total", "Denied calls whose explanation was dropped: too many came at once.", func() float64 { return float64(s.denials.Stats().Dropped) }),
 		gauge("strongroom_denials_waiting", "Explanations that wait to be written.", func() float64 { return float64(s.denials.Stats().Waiting) }),
+		gauge("strongroom_store_up", "1 while the database answers.", func() float64 {
+			if s.db.Stats().DownSince.IsZero() {
+				return 1
+			}
+			return 0
+		}),
+		counter("strongroom_store_outages_total", "How often the database stopped answering.", func() float64 { return float64(s.db.Stats().Outages) }),
+		counter("strongroom_store_connections_broken_total", "Connections to the database that broke in use.", func() float64 { return float64(s.db.Stats().Broken) }),
+		counter("strongroom_store_commits_lost_total", "Commits whose answer was lost and whose outcome was looked up.", func() float64 { return float64(s.db.Stats().Lost) }),
+		gauge("strongroom_store_connections_used", "Connections to the database in use.", func() float64 { return float64(s.db.Stats().Readers) }),
 		counter("strongroom_store_retries_total", "Writes that ran again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) }),
 	}
 }

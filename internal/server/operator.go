@@ -125,6 +125,9 @@ func (s *Server) Status() Status {
 		out.Network.Fault, out.Network.Since = f.text, f.since
 		out.Warnings = append(out.Warnings, "the configuration of the network is not the one in force: "+f.text)
 	}
+	if since := s.db.Stats().DownSince; !since.IsZero() {
+		out.Warnings = append(out.Warnings, "the database has not answered since "+since.UTC().Format(time.RFC3339)+"; the log says why")
+	}
 	if out.Audit.Lost {
 		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")
 	}

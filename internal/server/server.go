@@ -164,7 +164,7 @@ func (s *Server) join(account string, o Options) {
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
 	s.denials = denial.New(denial.Config{DB: s.db, Log: s.log, Now: s.now, Keep: s.config.Denials.Keep, PerAccount: s.config.Denials.PerAccount})
-	s.registry = wire.NewRegistry(wire.Config{Recorder: s.recorder(), Log: s.log, Now: s.now, Observe: s.observe(o.Observe)})
+	s.registry = wire.NewRegistry(wire.Config{Recorder: s.recorder(), Log: s.log, Now: s.now, Trouble: trouble, Observe: s.observe(o.Observe)})
 	directory := iam.NewDirectory(s.db, s.keys)
 	s.known = directory
 	q := s.config.Quotas

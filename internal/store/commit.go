@@ -85,8 +85,11 @@ func (p *postgres) again(ctx context.Context, attempt func() error) error {
 	limit := time.Millisecond
 	for n := 1; ; n++ {
 		err := attempt()
-		if err == nil || !retriable(err) || n == maxAttempts {
+		switch {
+		case err == nil || !retriable(err):
 			return err
+		case n == maxAttempts:
+			return unavailable(fmt.Errorf("tried %d times: %w", n, err))
 		}
 		p.retries.Add(1)
 		if pause(ctx, rand.N(limit)) != nil {
@@ -109,7 +112,7 @@ func (p *postgres) attempt(ctx context.Context, begin string, fn func(*txn) erro
 		if sqlState(err) == stateNotSupported { // serializable, on a standby
 			p.leave(conn)
 		}
-		return unsent(ctx, conn, postgresError(ctx, err))
+		return p.unsent(ctx, conn, postgresError(ctx, err))
 	}
 	t := &txn{runner: postgresRunner{ctx, conn}, now: transactionTime(p.now)}
 	committing := false
@@ -135,7 +138,7 @@ func (p *postgres) attempt(ctx context.Context, begin string, fn func(*txn) erro
 		if begin == beginWrite && sqlState(t.failed) == stateReadOnly {
 			p.leave(conn)
 		}
-		return unsent(ctx, conn, err)
+		return p.unsent(ctx, conn, err)
 	}
 	committing = true
 	return commit(ctx, conn, t.now)
@@ -149,10 +152,11 @@ func (p *postgres) leave(conn *postgresConn) {
 
 // unsent marks the error of a transaction whose connection broke before the
 // commit was sent: nothing of it is there, and another connection may do it.
-func unsent(ctx context.Context, conn *postgresConn, err error) error {
+func (p *postgres) unsent(ctx context.Context, conn *postgresConn, err error) error {
 	if err == nil || !conn.IsClosed() || ctx.Err() != nil {
 		return err
 	}
+	p.health.broke(err)
 	return fmt.Errorf("%w: %w", errNotSent, err)
 }
 
@@ -208,6 +212,7 @@ func (p *postgres) commitMarked(ctx context.Context, conn *postgresConn, now tim
 		return err
 	}
 	conn.abandon()
+	p.health.broke(err)
 	if pgconn.SafeToRetry(err) {
 		return fmt.Errorf("%w: %w", errNotSent, err)
 	}

@@ -23,7 +23,22 @@ var (
 	// ErrUnknown is returned by Write when the database went away during the
 	// commit and did not come back in time to say whether it happened.
 	ErrUnknown = errors.New("store: outcome of commit is unknown")
+	// ErrUnavailable is what errors of a database that does not do its work are:
+	// gone, stopped, out of connections, read-only, or busy with conflicts beyond
+	// patience. Nothing was changed, and the same call may succeed later.
+	ErrUnavailable = errors.New("store: database is unavailable")
 )
+
+// outageError makes err an ErrUnavailable.
+type outageError struct{ err error }
+
+func (e *outageError) Error() string { return e.err.Error() }
+func (e *outageError) Unwrap() error { return e.err }
+
+func (e *outageError) Is(target error) bool { return target == ErrUnavailable }
+
+// unavailable makes err an ErrUnavailable.
+func unavailable(err error) error { return &outageError{err} }
 
 // hintError adds what the operator can do next.
 type hintError struct {
@@ -65,6 +80,7 @@ const (
 	stateDuplicateTable       = "42P07"
 	stateResolutionUnknown    = "08007"
 	stateDiskFull             = "53100"
+	stateTooManyConnections   = "53300"
 )
 
 // IsUnique reports whether err is a violated unique index or primary key.

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 )
 
 // pool is a bounded set of connections, opened as they are needed. The one
@@ -15,6 +17,8 @@ type pool[C any] struct {
 	fit func(context.Context, C) bool
 	// slots holds one entry for each connection in use.
 	slots chan struct{}
+	// patience bounds the wait for one of them; 0 means no bound.
+	patience time.Duration
 
 	mu      sync.Mutex
 	idle    []C
@@ -27,10 +31,8 @@ func (p *pool[C]) acquire(ctx context.Context) (C, error) {
 	if err := contextError(ctx); err != nil {
 		return none, err
 	}
-	select {
-	case p.slots <- struct{}{}:
-	case <-ctx.Done():
-		return none, contextError(ctx)
+	if err := p.enter(ctx); err != nil {
+		return none, err
 	}
 	for {
 		conn, ok, err := p.pop()
@@ -52,6 +54,32 @@ func (p *pool[C]) acquire(ctx context.Context) (C, error) {
 		return none, err
 	}
 	return conn, nil
+}
+
+// errBusy says that all connections were in use for longer than the pool waits.
+var errBusy = errors.New("all connections to the database are in use")
+
+// enter takes a slot.
+func (p *pool[C]) enter(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	var over <-chan time.Time // never, without patience
+	if p.patience > 0 {
+		t := time.NewTimer(p.patience)
+		defer t.Stop()
+		over = t.C
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-over:
+		return errBusy
+	case <-ctx.Done():
+		return contextError(ctx)
+	}
 }
 
 func (p *pool[C]) pop() (conn C, ok bool, err error) {

@@ -21,6 +21,13 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
+	// slotTimeout bounds the wait for a connection while all are in use.
+	slotTimeout = 5 * time.Second
+	// crowdedPause is how long to wait before the database, which has no connection
+	// left for us, is asked again.
+	crowdedPause = 50 * time.Millisecond
+	// probeEvery is how often a database that is down is tried.
+	probeEvery = time.Second
 	// statementTimeout bounds each statement on the server.
 	statementTimeout = 10 * time.Second
 	// idleTimeout makes the server end the transaction of a node that it can't
@@ -62,12 +69,13 @@ const (
 type postgres struct {
 	pool    *pool[*postgresConn]
 	primary *primary
+	health  *health
 	now     func() time.Time
 	log     *slog.Logger
 
-	quit     chan struct{}
-	quitOnce sync.Once
-	pruner   sync.WaitGroup
+	quit       chan struct{}
+	quitOnce   sync.Once
+	background sync.WaitGroup
 
 	waiting, commits, rollbacks, retries, lost atomic.Int64
 }
@@ -97,19 +105,13 @@ func openPostgres(ctx context.Context, c Config) (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &postgres{primary: newPrimary(config, limit, c.Log), now: c.Now, log: c.Log, quit: make(chan struct{})}
+	p := &postgres{primary: newPrimary(config, limit, c.Log), health: newHealth(c.Log), now: c.Now, log: c.Log, quit: make(chan struct{})}
 	p.pool = &pool[*postgresConn]{
-		open: func(ctx context.Context) (*postgresConn, error) {
-			conn, err := p.primary.connect(ctx)
-			if err != nil {
-				return nil, err
-			}
-			conn.expires = time.Now().Add(maxLifetime*3/4 + rand.N(maxLifetime/4))
-			return conn, nil
-		},
-		close: closePostgres,
-		fit:   p.fit,
-		slots: make(chan struct{}, conns),
+		open:     p.connect,
+		close:    closePostgres,
+		fit:      p.fit,
+		slots:    make(chan struct{}, conns),
+		patience: slotTimeout,
 	}
 	if err := p.ping(ctx); err != nil {
 		return nil, &hintError{
@@ -118,6 +120,52 @@ func openPostgres(ctx context.Context, c Config) (*postgres, error) {
 		}
 	}
 	return p, nil
+}
+
+// connect opens a connection, unless it is known that none can be: then it says so
+// at once, and probe finds out when that is over.
+func (p *postgres) connect(ctx context.Context) (*postgresConn, error) {
+	if err := p.health.outage(); err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	conn, err := p.primary.connect(ctx)
+	if err != nil {
+		if ctx.Err() == nil { // Our caller's patience says nothing of the database.
+			p.health.failed(err, started)
+		}
+		return nil, err
+	}
+	p.health.works()
+	conn.expires = time.Now().Add(maxLifetime*3/4 + rand.N(maxLifetime/4))
+	return conn, nil
+}
+
+// probe tries to connect, whenever the database is down, until it succeeds, so that
+// no caller has to wait for a database that is down. Connections that are still open
+// go on being used.
+func (p *postgres) probe() {
+	for {
+		var again <-chan time.Time // never, while it is up
+		if p.health.outage() != nil {
+			again = time.After(probeEvery/2 + rand.N(probeEvery/2)) // Nodes should not all come at once.
+		}
+		select {
+		case <-p.quit:
+			return
+		case <-p.health.fell:
+			continue
+		case <-again:
+		}
+		started := time.Now()
+		conn, err := p.primary.connect(context.Background()) // Bounded by the timeout of its settings.
+		if err != nil {
+			p.health.failed(err, started)
+			continue
+		}
+		closePostgres(conn)
+		p.health.works()
+	}
 }
 
 func closePostgres(c *postgresConn) error {
@@ -136,20 +184,41 @@ func (p *postgres) fit(ctx context.Context, c *postgresConn) bool {
 		c.abandon()
 		return false
 	}
-	if now.Sub(c.idleSince) < checkAfter {
+	switch doubt := p.health.doubt(c.idleSince); {
+	case doubt == silent:
+		c.abandon() // Each would cost the time for an answer that does not come.
+		return false
+	case doubt == none && now.Sub(c.idleSince) < checkAfter:
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	check, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return c.Ping(ctx) == nil
+	err := c.Ping(check)
+	if err != nil && ctx.Err() == nil {
+		p.health.broke(err)
+	}
+	return err == nil
 }
 
 // acquire takes a connection from the pool.
 func (p *postgres) acquire(ctx context.Context) (*postgresConn, error) {
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)
-	conn, err := p.pool.acquire(ctx)
-	return conn, postgresError(ctx, err)
+	for started := time.Now(); ; {
+		conn, err := p.pool.acquire(ctx)
+		// A database that has none left for us is asked again for a while: another
+		// call's may come free before.
+		crowded := sqlState(err) == stateTooManyConnections && time.Since(started) < slotTimeout
+		switch {
+		case err == nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrUnavailable):
+			return conn, err
+		case !crowded || pause(ctx, crowdedPause/2+rand.N(crowdedPause/2)) != nil:
+			if cause := contextError(ctx); cause != nil {
+				return nil, cause
+			}
+			return nil, unavailable(postgresError(ctx, err))
+		}
+	}
 }
 
 // release gives a connection back, if it is still one and leads to the primary.
@@ -256,11 +325,17 @@ func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) 
 func (p *postgres) name() string { return PostgreSQL }
 
 func (p *postgres) get(ctx context.Context, query string, args, dest []any) error {
-	err := p.getOnce(ctx, query, args, dest)
+	return p.once(ctx, func() error { return p.getOnce(ctx, query, args, dest) })
+}
+
+// once is again for what begins no transaction: only a broken connection is a reason
+// to do it once more.
+func (p *postgres) once(ctx context.Context, run func() error) error {
+	err := run()
 	if err == nil || !errors.Is(err, errNotSent) {
 		return err
 	}
-	return p.again(ctx, func() error { return p.getOnce(ctx, query, args, dest) })
+	return p.again(ctx, run)
 }
 
 func (p *postgres) getOnce(ctx context.Context, query string, args, dest []any) error {
@@ -269,7 +344,7 @@ func (p *postgres) getOnce(ctx context.Context, query string, args, dest []any) 
 		return err
 	}
 	defer p.release(conn)
-	return unsent(ctx, conn, postgresError(ctx, conn.QueryRow(ctx, query, args...).Scan(dest...)))
+	return p.unsent(ctx, conn, postgresError(ctx, conn.QueryRow(ctx, query, args...).Scan(dest...)))
 }
 
 func (p *postgres) generation(ctx context.Context, k generationKey) (int64, error) {
@@ -284,17 +359,19 @@ func (p *postgres) generation(ctx context.Context, k generationKey) (int64, erro
 func (p *postgres) scrub(context.Context) error { return nil }
 
 func (p *postgres) ping(ctx context.Context) error {
-	conn, err := p.acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer p.release(conn)
-	return postgresError(ctx, conn.Ping(ctx))
+	return p.once(ctx, func() error {
+		conn, err := p.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer p.release(conn)
+		return p.unsent(ctx, conn, postgresError(ctx, conn.Ping(ctx)))
+	})
 }
 
 func (p *postgres) stats() Stats {
 	commits := p.commits.Load()
-	return Stats{
+	s := Stats{
 		Waiting:   p.waiting.Load(),
 		Commits:   commits,
 		Batches:   commits,
@@ -303,6 +380,8 @@ func (p *postgres) stats() Stats {
 		Lost:      p.lost.Load(),
 		Readers:   int64(p.pool.inUse()),
 	}
+	p.health.fill(&s)
+	return s
 }
 
 func (p *postgres) close() error {
@@ -314,13 +393,15 @@ func (p *postgres) close() error {
 	if !first {
 		return nil
 	}
-	p.pruner.Wait()
+	p.background.Wait()
 	return p.pool.stop()
 }
 
-// ready starts the pruner.
+// ready starts the pruner, and the watch over the database's health.
 func (p *postgres) ready(context.Context) error {
-	p.pruner.Go(func() {
+	p.health.watch()
+	p.background.Go(p.probe)
+	p.background.Go(func() {
 		// Nodes started together should not prune together.
 		timer := time.NewTimer(rand.N(pruneEvery))
 		defer timer.Stop()

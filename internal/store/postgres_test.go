@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/strongroom/strongroom/internal/pgtest/netfault"
 )
 
 // TestConflictRunsAgain provokes a real write skew: two transactions read what
@@ -146,19 +148,19 @@ func TestHiddenConflictRunsAgain(t *testing.T) {
 func TestLostCommit(t *testing.T) {
 	tests := []struct {
 		name string
-		how  cut
+		how  netfault.Cut
 		runs int // 0 means one or two
 		lost int64
 	}{
-		{"commit never arrived", before, 2, 1},
-		{"only the marker arrived", held, 2, 1},
-		{"answer was lost", after, 1, 1},
-		{"broken at the same moment", during, 0, 1},
+		{"commit never arrived", netfault.Before, 2, 1},
+		{"only the marker arrived", netfault.Held, 2, 1},
+		{"answer was lost", netfault.After, 1, 1},
+		{"broken at the same moment", netfault.During, 0, 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			address := newDatabase(t)
-			p, through := newProxy(t, address)
+			p, through := netfault.New(t, address)
 			var logged bytes.Buffer
 			db, err := open(t.Context(), Config{URL: through, Log: slog.New(slog.NewTextHandler(&logged, nil))}, testMigrations(t))
 			if err != nil {
@@ -167,7 +169,7 @@ func TestLostCommit(t *testing.T) {
 			defer db.Close()
 			write(t, db, insert("start"))
 
-			p.next.Store(int32(test.how))
+			p.NextCommit(test.how)
 			runs := 0
 			within(t, "writing", func() {
 				write(t, db, func(tx Tx) error {
@@ -176,7 +178,7 @@ func TestLostCommit(t *testing.T) {
 					return err
 				})
 			})
-			if p.cuts.Load() != 1 {
+			if p.Cuts() != 1 {
 				t.Fatal("the proxy did nothing")
 			}
 			if test.runs == 0 && runs > 2 || test.runs != 0 && runs != test.runs {

@@ -114,6 +114,10 @@ type Stats struct {
 	Lost int64
 	// Readers is the number of connections in use for reading.
 	Readers int64
+	// DownSince is when the database stopped answering; zero while it answers.
+	DownSince time.Time
+	// Outages is how often it did, Broken how many connections to it broke.
+	Outages, Broken int64
 }
 
 // Open opens the store, brings its schema up to date and returns it.

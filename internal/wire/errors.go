@@ -28,8 +28,8 @@ func (s *Service) Internal(cause error) *aws.Error {
 	return &aws.Error{Code: s.InternalCode, Message: internalMessage, Status: http.StatusInternalServerError, Cause: cause}
 }
 
-// unavailable answers a call that could not even begin. Nothing was done, and
-// SDKs try again after a 503.
+// unavailable answers a call that could not even begin, or that the database did
+// not take. Nothing was done, and SDKs try again after a 503.
 func (s *Service) unavailable(cause error) *aws.Error {
 	return s.frame("ServiceUnavailableException", "ServiceUnavailable", http.StatusServiceUnavailable,
 		"The service is temporarily unavailable.").With(cause)
@@ -44,10 +44,27 @@ func (s *Service) frame(jsonCode, queryCode string, status int, message string) 
 	return e
 }
 
+// unknownMessage is the answer to a change whose outcome nobody could find out: the
+// caller, and whoever reads the audit record, must look (wording ours).
+const unknownMessage = "An internal error occurred, and whether the request took effect is not known. Check before you repeat it."
+
 // shown returns the error that the caller is told for err: err itself if it is an
-// *aws.Error, else the service's faceless internal one.
-func (s *Service) shown(err error) *aws.Error {
-	if e, ok := errors.AsType[*aws.Error](err); ok {
+// *aws.Error, what stands for trouble below, else the service's faceless internal
+// one.
+func (g *Registry) shown(s *Service, err error) *aws.Error {
+	e, ok := errors.AsType[*aws.Error](err)
+	if ok && (e.Cause == nil || e.Code != s.InternalCode) {
+		return e
+	}
+	switch g.trouble(err) {
+	case Unavailable:
+		return s.unavailable(err)
+	case Unknown:
+		e = s.Internal(err)
+		e.Message = unknownMessage
+		return e
+	}
+	if ok {
 		return e
 	}
 	return s.Internal(err)

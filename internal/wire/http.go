@@ -413,7 +413,7 @@ func (h *handler) refuse(ctx context.Context, x *exchange, err error) *aws.Error
 	if s == nil {
 		s = &Service{InternalCode: "InternalFailure"}
 	}
-	e := s.shown(err)
+	e := h.shown(s, err)
 	if c.Err == nil {
 		// Refused before perform, or by a panic around it.
 		c.Err = e
@@ -439,7 +439,8 @@ func (h *handler) refuse(ctx context.Context, x *exchange, err error) *aws.Error
 func (h *handler) logLine(ctx context.Context, c *Call, status int, e *aws.Error, werr error) {
 	level := slog.LevelInfo
 	switch {
-	case status >= http.StatusInternalServerError && !interrupted(c.Err):
+	case status >= http.StatusInternalServerError && !interrupted(c.Err) && h.trouble(c.Err) != Unavailable:
+		// Of trouble below the log speaks once, where it begins.
 		level = slog.LevelError
 	case c.Principal == nil || c.Throttled != "" || c.Uninvited:
 		// Anybody can send these, and a flood of them must not fill the disk. The

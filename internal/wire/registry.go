@@ -45,9 +45,24 @@ type Config struct {
 	Log      *slog.Logger
 	// Observe may be nil.
 	Observe Observer
+	// Trouble says whether an error is not ours but of what lies below; nil knows
+	// of nothing.
+	Trouble func(error) Trouble
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
+
+// Trouble is what an error of the machine below tells the caller of a call.
+type Trouble int
+
+const (
+	// NoTrouble is every other error.
+	NoTrouble Trouble = iota
+	// Unavailable: nothing was done, and the same call may succeed later.
+	Unavailable
+	// Unknown: whether it was done could not be found out.
+	Unknown
+)
 
 // Registry knows the services and operations of a process and runs calls.
 // Register everything before the first call; after that a Registry is safe for
@@ -56,6 +71,7 @@ type Registry struct {
 	recorder Recorder
 	log      *slog.Logger
 	observe  Observer
+	trouble  func(error) Trouble
 	now      func() time.Time
 
 	services map[string]*entry // :: service name → service
@@ -83,6 +99,7 @@ func NewRegistry(c Config) *Registry {
 		recorder: c.Recorder,
 		log:      c.Log,
 		observe:  c.Observe,
+		trouble:  c.Trouble,
 		now:      c.Now,
 		services: make(map[string]*entry),
 		targets:  make(map[string]*bound),
@@ -91,6 +108,9 @@ func NewRegistry(c Config) *Registry {
 	}
 	if g.observe == nil {
 		g.observe = func(*Call, int, time.Duration) {}
+	}
+	if g.trouble == nil {
+		g.trouble = func(error) Trouble { return NoTrouble }
 	}
 	if g.now == nil {
 		g.now = time.Now

@@ -128,7 +128,7 @@ func (g *Registry) perform(ctx context.Context, c *Call, fn func(context.Context
 	ctx = NewContext(ctx, c)
 	if err := g.recorder.Begin(ctx, c); err != nil {
 		c.Err = c.Service.unavailable(fmt.Errorf("reserve room for the record: %w", err))
-		g.observe(c, c.Service.shown(c.Err).HTTPStatus(), g.now().Sub(c.Start))
+		g.observe(c, g.shown(c.Service, c.Err).HTTPStatus(), g.now().Sub(c.Start))
 		return c.Err
 	}
 	err := protect(ctx, fn)
@@ -137,7 +137,7 @@ func (g *Registry) perform(ctx context.Context, c *Call, fn func(context.Context
 	}
 	status := http.StatusOK
 	if err != nil {
-		shown := c.Service.shown(err)
+		shown := g.shown(c.Service, err)
 		c.Err, status = shown, shown.HTTPStatus()
 	}
 	// What happened must be recorded although the caller may have left.
