@@ -105,6 +105,12 @@ func (l *Log) finish() {
 	s.closes = true
 }
 
+// close makes the trailer just added the last line of the log.
+func (l *Log) close() {
+	l.batch.buf = closing(l.batch.buf)
+	l.extend(l.batch.span(l.cur))
+}
+
 var errNoSpare = errors.New("no spare segment although room was reserved")
 
 // rotate continues in a spare segment.

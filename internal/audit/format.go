@@ -18,6 +18,10 @@ import (
 //	{"seq":1,"prev":"<chain>","record":"<hash>","chain":"<chain>","event":{…}}
 //	{"seq":2,"prev":"<chain>","record":"<hash>","chain":"<chain>"}
 //	{"end":2,"records":2,"chain":"<chain>"}
+//	{"end":2,"records":2,"chain":"<chain>","closed":true}
+//
+// The last line ends a segment; with closed it also says that the log was closed
+// and nothing came after it.
 //
 // record is the SHA-256 of the bytes of event, braces included; the third line
 // is a record whose body was dropped. The hashes of dropped bodies tell nothing:
@@ -185,6 +189,9 @@ func appendTrailer(b []byte, end, records uint64, chain Hash) []byte {
 	b = hex.AppendEncode(b, chain[:])
 	return append(b, "\"}\n"...)
 }
+
+// closing turns the trailer that b ends with into the last of a closed log.
+func closing(b []byte) []byte { return append(b[:len(b)-len("}\n")], ",\"closed\":true}\n"...) }
 
 // isTrailer tells a trailer from a record by its first member.
 func isTrailer(b []byte) bool { return bytes.HasPrefix(b, []byte(`{"end":`)) }

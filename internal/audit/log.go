@@ -338,6 +338,7 @@ func (l *Log) Close(ctx context.Context) error {
 	errs := []error{l.flushUnverified()}
 	l.mu.Lock()
 	l.finish()
+	l.close()
 	l.cur = nil // its file is closed by the flush
 	l.mu.Unlock()
 	errs = append(errs, l.write(0, true), l.sync(0, true), l.signHeads(ctx), l.forgetPending(ctx), l.release())

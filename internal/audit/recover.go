@@ -20,7 +20,8 @@ type Recovery struct {
 	// somebody removed or changed records, or the disk lost what it had
 	// acknowledged.
 	Head, Found uint64
-	// Clean says that the log had been closed.
+	// Clean says that the log had been closed. A segment that ends as it should is
+	// not enough: the one after it may be lost as a whole.
 	Clean bool
 	// Discarded counts bytes behind the last good record that formed none: a
 	// write cut short. They were moved to a file named .torn-*.
@@ -100,13 +101,20 @@ func recoverChain(ctx context.Context, s Source, heads []Head) (Recovery, error)
 	b := w.report.Broken
 	switch {
 	case b == nil && w.end.closed:
-		out.Clean = out.Discarded == 0
+		out.Clean = w.end.last && out.Discarded == 0
 		return out, nil
-	case b == nil || w.mendable(b, segments):
+	case b == nil:
 		discarded, err := mend(s, segments[len(segments)-1], w)
 		out.Discarded += discarded
 		if w.end.records == 0 {
 			out.prev = w.before
+		}
+		return out, err
+	case w.mendable(b):
+		discarded, err := mendBreak(s, segments, b, w)
+		out.Discarded += discarded
+		if w.end.records == 0 && w.end.off > 0 {
+			out.prev = w.before // The header is gone with its segment.
 		}
 		return out, err
 	}
@@ -128,17 +136,46 @@ func recoverChain(ctx context.Context, s Source, heads []Head) (Recovery, error)
 	return out, nil
 }
 
-// mendable says whether a break is a write that the machine did not finish: in
-// the last segment, behind the newest head, where nothing was promised.
-func (w *walker) mendable(b *Break, segments []uint64) bool {
-	if w.next <= w.newest || b.Segment != fileName(w.node, segments[len(segments)-1], segmentSuffix) {
-		return false
+// mendable says whether a break is what a power cut leaves: it is behind the newest
+// head, where nothing was promised. Files reach the disk in no order, so it may be
+// in any of the segments there, and one may be missing before another.
+func (w *walker) mendable(b *Break) bool { return w.next > w.newest && b.Kind != Rewritten }
+
+// mendBreak ends the chain before a break. What stands behind it is set aside, the
+// last segment first: what a crash leaves of the work is mended likewise.
+func mendBreak(s Source, segments []uint64, b *Break, w *walker) (discarded int64, err error) {
+	for len(segments) > 0 {
+		first := segments[len(segments)-1]
+		segments = segments[:len(segments)-1]
+		if fileName(s.Node, first, segmentSuffix) == b.Segment && w.end.records > 0 {
+			n, err := mend(s, first, w)
+			return discarded + n, err
+		}
+		n, err := dropWhole(s, first)
+		discarded += n
+		if err != nil || fileName(s.Node, first, segmentSuffix) == b.Segment {
+			return discarded, err
+		}
 	}
-	switch b.Kind {
-	case Rewritten, MissingSegment, BadHeader:
-		return false
+	return discarded, nil
+}
+
+// dropWhole sets a whole segment aside.
+func dropWhole(s Source, first uint64) (discarded int64, err error) {
+	r, err := openSegment(s.Dir, s.Node, first)
+	if err != nil {
+		return 0, err
 	}
-	return w.end.off > 0
+	defer r.Close()
+	r.off = 0
+	used, err := r.rest()
+	if err != nil {
+		return 0, err
+	}
+	if err := setAside(r, used); err != nil {
+		return 0, err
+	}
+	return used, os.Remove(filepath.Join(s.Dir, r.name))
 }
 
 // dropEmpty removes the last segment if it holds no complete record and no head

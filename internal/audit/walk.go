@@ -28,6 +28,7 @@ type walker struct {
 // segmentEnd is how far a segment could be read.
 type segmentEnd struct {
 	closed  bool
+	last    bool // closed together with the log
 	records uint64
 	off     int64 // behind the last good line
 	used    int64 // bytes behind off that are not zero
@@ -227,6 +228,10 @@ func (w *walker) record(r *segmentReader, b []byte, off int64) *Break {
 
 func (w *walker) trailer(r *segmentReader, b []byte, off int64) (*Break, error) {
 	want := appendTrailer(nil, w.next-1, w.end.records, w.prev)
+	if string(want[:len(want)-1]) != string(b) {
+		want = closing(want)
+		w.end.last = true
+	}
 	if string(want[:len(want)-1]) != string(b) {
 		return w.broken(BadTrailer, r, off), nil
 	}
