@@ -45,6 +45,9 @@ func Init(dir string, hosts []string, now time.Time) error {
 	if err := os.MkdirAll(filepath.Join(dir, "tls"), 0o700); err != nil {
 		return err
 	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -132,7 +135,9 @@ func writeKey(path string, key *ecdsa.PrivateKey) error {
 	return writePEM(path, 0o600, "PRIVATE KEY", der)
 }
 
-// writePEM replaces a file so that a reader sees the old or the new one whole.
+// writePEM replaces a file so that a reader sees the old or the new one whole, and
+// returns when a power cut can no longer undo it: a key must be there before the
+// certificate that belongs to it.
 func writePEM(path string, mode os.FileMode, kind string, der []byte) error {
 	temp := path + ".new"
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
@@ -145,7 +150,19 @@ func writePEM(path string, mode os.FileMode, kind string, der []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp, path)
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Source serves the server's certificate and reads it again when its file

@@ -134,7 +134,7 @@ func (s *Server) noteEndpoint(addr net.Addr) error {
 	if _, port, err := net.SplitHostPort(at.URLAddress()); err == nil && port == "0" {
 		at.Listen, at.Network = addr.String(), config.Network{}
 	}
-	return os.WriteFile(filepath.Join(s.config.Data, endpointFile), []byte(at.URL()+"\n"), 0o600)
+	return writeFile(filepath.Join(s.config.Data, endpointFile), []byte(at.URL()+"\n"))
 }
 
 // errorLog is where net/http tells of connections that went wrong: anybody can make
