@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -233,7 +234,8 @@ func (x *writer) leave(u *unit) {
 // moment later counts.
 func (x *writer) do(c *clients, u *unit, s *step) outcome {
 	x.calls++
-	s.mark = fmt.Sprintf("%x-w%02d-%07d", x.w.cfg.Seed, x.number, x.calls)
+	_, operation, _ := strings.Cut(s.op.name, ":")
+	s.mark = fmt.Sprintf("%x-w%02d-%07d-%s", x.w.cfg.Seed, x.number, x.calls, operation)
 	mine := &call{mark: s.mark}
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), callKey{}, mine), x.w.cfg.Timeout)
 	defer cancel()
@@ -242,14 +244,16 @@ func (x *writer) do(c *clients, u *unit, s *step) outcome {
 	if errors.Is(err, errWrong) {
 		o = refused
 	}
+	// Asking for what is there already changes nothing in the store either.
+	quiet := s.op.quiet || maps.Equal(s.after, u.state)
 	u.settled(s, o, id)
 	switch o {
 	case acknowledged:
 		x.done[s.op.name]++
 		x.w.acknowledge(s.op.name)
-		x.sent = append(x.sent, sent{s.mark, mine.requestID, o, s.op.quiet, u})
+		x.sent = append(x.sent, sent{s.mark, mine.requestID, o, quiet, u})
 	case unknown:
-		x.sent = append(x.sent, sent{s.mark, "", o, s.op.quiet, u})
+		x.sent = append(x.sent, sent{s.mark, "", o, quiet, u})
 	case refused:
 		x.w.refuse(fmt.Errorf("%s of %s, call %s, is refused, which the model did not expect: %w; it was %v", s.op.name, u.name, s.mark, err, u.state))
 	}
