@@ -7,6 +7,7 @@ SHELL := /bin/bash
 DATA     ?= $(or $(STRONGROOM_DATA),strongroom-data)
 LISTEN   ?= 127.0.0.1:4766
 FUZZTIME ?= 60
+ROUNDS   ?= 25
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse --verify -q HEAD 2>/dev/null || echo unknown)
@@ -15,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # Set where commands and the default folder differ, so that the lines which `make run` prints can be copied as they are.
 DATAFLAG := $(if $(filter strongroom-data,$(DATA)),, --data '$(DATA)')
 
-.PHONY: run build test lint gen bench check race fuzz mutants deps clean help
+.PHONY: run build test lint gen bench check race fuzz mutants powerloss deps clean help
 
 build: ## bin/strongroom, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/strongroom ./cmd/strongroom
@@ -54,6 +55,10 @@ fuzz: ## the policy engine against its reference for FUZZTIME seconds, all other
 
 mutants: ## seeded faults in the policy engine, each of which the tests must catch
 	tools/mutants
+
+powerloss: build ## ROUNDS power cuts under load on each engine: what was acknowledged is there, and the control loses something
+	@export STRONGROOM_POSTGRES="$$(tools/deps/postgresql)" STRONGROOM_BINARY='$(CURDIR)/bin/strongroom' STRONGROOM_POWERLOSS_ROUNDS='$(ROUNDS)'; \
+	cd test/faults; go test -count=1 -timeout 0 -v ./powerloss
 
 deps: ## fetch what the tests need: PostgreSQL, AWS CLI and boto3, as private trees, and the Go modules
 	go mod download

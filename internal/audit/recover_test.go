@@ -213,11 +213,11 @@ func TestPowerCutAcrossSegments(t *testing.T) {
 		"one is missing":       func(b *bench, p []string) { os.Remove(p[1]) },
 		"one is empty":         func(b *bench, p []string) { b.write(p[1], nil) },
 		"a header":             func(b *bench, p []string) { d := b.read(p[2]); clear(d[:512]); b.write(p[2], d) },
-		"a trailer":            func(b *bench, p []string) {
+		"a trailer": func(b *bench, p []string) {
 			d := bytes.TrimRight(b.read(p[1]), "\x00") // Cut to its length already, or not yet.
 			b.write(p[1], d[:len(d)-100])
 		},
-		"the last is missing":  func(b *bench, p []string) { os.Remove(p[len(p)-1]) },
+		"the last is missing": func(b *bench, p []string) { os.Remove(p[len(p)-1]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
