@@ -76,15 +76,18 @@ func listNumbers(dir, node, suffix string) ([]uint64, error) {
 			continue
 		}
 		digits, ok = strings.CutPrefix(digits, node+".")
-		if !ok || len(digits) != 20 {
-			continue
-		}
-		if n, err := strconv.ParseUint(digits, 10, 64); err == nil {
+		if n, numbered := parseDigits(digits); ok && numbered {
 			out = append(out, n)
 		}
 	}
 	slices.Sort(out)
 	return out, nil
+}
+
+// parseDigits reads the number in a file's name.
+func parseDigits(s string) (uint64, bool) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil && len(s) == 20
 }
 
 // segment is a file being written. Its fields belong to the order lock of Log,

@@ -23,6 +23,8 @@ var goroutines = map[string]struct {
 	"internal/store/postgres.go":            {2, "the pruner's one transaction is caught; the probe opens a connection and does nothing with it"},
 	"internal/store/primary.go":             {2, "each dial is caught; one closes connections that came late"},
 	"internal/audit/log.go":                 {3, "a panic ends the process on purpose: nothing may be answered that is not recorded"},
+	"internal/ship/shipper.go":              {1, "each of its three works is caught and begins again"},
+	"internal/ship/restore.go":              {1, "a command of its own, no server"},
 	"internal/cli/container_credentials.go": {1, "a client of its own, no server"},
 	"internal/cli/server.go":                {1, "the reload is caught"},
 	"internal/cli/terminal.go":              {1, "a client of its own, no server"},

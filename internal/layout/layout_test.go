@@ -21,7 +21,7 @@ const module = "github.com/strongroom/strongroom/"
 var layers = [][]string{
 	{"internal/aws", "internal/panics", "internal/memory", "internal/sigv4", "internal/policy", "internal/catalog", "internal/policylint"},                                            // values
 	{"internal/store", "internal/wire", "internal/seal", "internal/keyring", "internal/jobs", "internal/ca", "internal/config", "internal/egress", "internal/oidc", "internal/limit"}, // machinery
-	{"internal/auth", "internal/audit", "internal/backup", "internal/denial", "internal/endpoint"},                                                                                    // shared duties
+	{"internal/auth", "internal/audit", "internal/backup", "internal/ship", "internal/denial", "internal/endpoint"},                                                                   // shared duties
 	{"internal/iam", "internal/sts", "internal/kms", "internal/secretsmanager"},                                                                                                       // slices
 	{"internal/server"},
 	{"internal/cli"},
@@ -35,6 +35,7 @@ var sideways = map[string][]string{
 	"internal/keyring":    {"internal/seal", "internal/store", "internal/keyring/envelope"},
 	"internal/jobs":       {"internal/store"},
 	"internal/denial":     {"internal/auth"},
+	"internal/ship":       {"internal/backup"},
 }
 
 // pure packages import the standard library only (and themselves).
