@@ -204,7 +204,7 @@ func appendValue(b []byte, v any, depth int) []byte {
 	// Generated structures go through wire, which knows their sensitive
 	// members; anything else renders as null.
 	c := wire.Call{Input: v}
-	return append(b, c.RequestParameters()...)
+	return c.AppendRequestParameters(b)
 }
 
 func appendPointer[T any](b []byte, p *T, depth int) []byte {

@@ -322,7 +322,7 @@ func (r *renderer) parameters(b []byte, code string) []byte {
 	if c.Input == nil || code == accessDenied && c.Service != nil && c.Service.Name == "secretsmanager" {
 		return append(b, "null"...)
 	}
-	return bounded(b, len(b)+r.request, append(b, c.RequestParameters()...))
+	return bounded(b, len(b)+r.request, c.AppendRequestParameters(b))
 }
 
 // object appends a member that slices fill, or null.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ func (s *Server) observe(also func(*wire.Call)) wire.Observer {
 		Name: "strongroom_throttled_total", Help: "Requests refused because they were too many, by the bound that refused them.",
 	}, []string{"bound"})
 	var noted atomic.Int64
+	var meters meters
 	s.metrics.MustRegister(requests, seconds, refused, throttled)
 	s.metrics.MustRegister(s.collectors()...)
 	return func(c *wire.Call, _ int, took time.Duration) {
@@ -43,8 +45,7 @@ func (s *Server) observe(also func(*wire.Call)) wire.Observer {
 			s.noteThrottled(&noted, c)
 		}
 		code := "OK"
-		var e *aws.Error
-		if errors.As(c.Err, &e) {
+		if e, ok := errors.AsType[*aws.Error](c.Err); ok {
 			code = e.Code
 		} else if c.Err != nil {
 			code = "InternalFailure"
@@ -53,9 +54,39 @@ func (s *Server) observe(also func(*wire.Call)) wire.Observer {
 			refused.WithLabelValues(code).Inc()
 			return
 		}
-		requests.WithLabelValues(c.Service.Name, c.Operation, code).Inc()
-		seconds.WithLabelValues(c.Service.Name, c.Operation).Observe(took.Seconds())
+		if c.Info() == nil { // a service event
+			requests.WithLabelValues(c.Service.Name, c.Operation, code).Inc()
+			seconds.WithLabelValues(c.Service.Name, c.Operation).Observe(took.Seconds())
+			return
+		}
+		m := meters.of(c.Info(), func() *meter {
+			return &meter{requests.WithLabelValues(c.Service.Name, c.Operation, "OK"), seconds.WithLabelValues(c.Service.Name, c.Operation)}
+		})
+		if c.Err == nil {
+			m.good.Inc()
+		} else {
+			requests.WithLabelValues(c.Service.Name, c.Operation, code).Inc()
+		}
+		m.seconds.Observe(took.Seconds())
 	}
+}
+
+// meter is what an operation counts with each call that succeeds: found once,
+// since looking labels up costs more than counting.
+type meter struct {
+	good    prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// meters has the meter of each operation; there are as many as operations.
+type meters struct{ all sync.Map } // *wire.OperationInfo → *meter
+
+func (m *meters) of(o *wire.OperationInfo, make func() *meter) *meter {
+	if found, ok := m.all.Load(o); ok {
+		return found.(*meter)
+	}
+	found, _ := m.all.LoadOrStore(o, make())
+	return found.(*meter)
 }
 
 func (s *Server) collectors() []prometheus.Collector {

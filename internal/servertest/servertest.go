@@ -65,6 +65,7 @@ type options struct {
 	fault    func(string)
 	postgres bool
 	manual   bool
+	quiet    bool
 	thread   func()
 }
 
@@ -87,6 +88,10 @@ func Fault(f func(string)) Option { return func(o *options) { o.fault = f } }
 
 // ManualJobs starts no jobs: they run when the test calls Server().RunJobsOnce.
 func ManualJobs() Option { return func(o *options) { o.manual = true } }
+
+// Quiet leaves the server as it is in production: nothing watches its calls, and it
+// logs warnings only. For benchmarks.
+func Quiet() Option { return func(o *options) { o.quiet = true } }
 
 // Thread is called before the server listens, on a thread that does nothing else
 // any more: to listen in another network namespace.
@@ -160,7 +165,11 @@ func (s *Server) Stop() { s.stop() }
 func (s *Server) Server() *server.Server { return s.server }
 
 func (s *Server) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := slog.LevelDebug
+	if s.options.quiet {
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: level}))
 }
 
 func (s *Server) serve(cfg config.Config) {
@@ -168,8 +177,11 @@ func (s *Server) serve(cfg config.Config) {
 	s.mu.Lock()
 	s.config = cfg
 	s.mu.Unlock()
-	opened, err := server.Open(s.tb.Context(), server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured,
-		Observe: s.asked.observe})
+	o := server.Options{Config: cfg, Log: s.logger(), Now: s.options.now, Fault: s.options.fault, ManualJobs: s.options.manual, Reload: s.configured}
+	if !s.options.quiet {
+		o.Observe = s.asked.observe
+	}
+	opened, err := server.Open(s.tb.Context(), o)
 	if err != nil {
 		s.tb.Fatalf("open server: %v", err)
 	}

@@ -57,6 +57,7 @@ type Signature struct {
 	signed     string // SignedHeaders in one piece
 	signature  string
 	query      []parameter // decoded and encoded again, nil without a query
+	few        [8]string   // where SignedHeaders lie unless there are more
 }
 
 // Parse reads the signature of r without proving anything. It neither reads nor
@@ -245,7 +246,10 @@ func (s *Signature) parseSignedHeaders() error {
 	if n > maxSignedHeaders {
 		return incomplete("SignedHeaders has more than " + strconv.Itoa(maxSignedHeaders) + " elements.")
 	}
-	s.SignedHeaders = make([]string, 0, n)
+	s.SignedHeaders = s.few[:0]
+	if n > len(s.few) {
+		s.SignedHeaders = make([]string, 0, n)
+	}
 	before := ""
 	for name := range strings.SplitSeq(s.signed, ";") {
 		if name <= before || !headerName(name) {

@@ -136,10 +136,8 @@ func (s *Signature) Verify(key *Key, bodyHash *[sha256.Size]byte, allowUnsigned 
 	}
 	sum := sha256.Sum256(canonical)
 
-	// A buffer of its own: handing it to the hash interface moves it to the heap,
-	// and the large one should stay where it is.
-	text := make([]byte, 0, 192)
-	text = append(text, algorithm+"\n"...)
+	var few [192]byte
+	text := append(few[:0], algorithm+"\n"...)
 	text = append(text, s.stamp...)
 	text = append(text, '\n')
 	text = append(text, s.Date...)
@@ -152,11 +150,8 @@ func (s *Signature) Verify(key *Key, bodyHash *[sha256.Size]byte, allowUnsigned 
 	text = append(text, '\n')
 	text = appendHex(text, &sum)
 
-	h := hmac.New(sha256.New, key[:])
-	h.Write(text)
-	var want Key
-	h.Sum(want[:0])
-	hexed := appendHex(digest[:0], (*[sha256.Size]byte)(&want))
+	want := hmacSHA256((*[sha256.Size]byte)(key), text)
+	hexed := appendHex(digest[:0], &want)
 	// In constant time: a comparison that stops at the first difference would let
 	// a stranger find a valid signature digit by digit.
 	if subtle.ConstantTimeCompare(hexed, []byte(s.signature)) != 1 {

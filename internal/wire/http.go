@@ -152,8 +152,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{call: h.newCall(r), body: getBuffer(), out: getBuffer()}
 	defer putBuffer(x.body)
 	defer putBuffer(x.out)
-	ctx, cancel := context.WithTimeout(r.Context(), h.limits.Time)
-	defer cancel()
+	ctx := within(r.Context(), time.Now(), h.limits.Time)
+	defer ctx.end()
 	x.enter(r)
 
 	err := protect(ctx, func(ctx context.Context) error { return h.serve(ctx, &x, r) })

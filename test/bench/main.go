@@ -32,6 +32,7 @@ var suites = []struct {
 	{"shared", (*bench).shared},
 	{"overload", (*bench).overload},
 	{"writes", (*bench).writes},
+	{"compare", (*bench).compare}, // only where -other is given
 }
 
 func main() {
@@ -53,7 +54,7 @@ func main() {
 
 // bench is one run.
 type bench struct {
-	binary, noAudit, out string
+	binary, noAudit, other, out string
 	length               time.Duration
 	rounds, secrets      int
 	connections          []int
@@ -73,6 +74,7 @@ func run(args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&b.binary, "binary", "bin/strongroom", "the server to measure")
 	f.StringVar(&b.noAudit, "noaudit", "", "the same server built with -tags bench_noaudit")
+	f.StringVar(&b.other, "other", "", "another build, for the suite compare: reads of both by turns")
 	f.DurationVar(&b.length, "time", time.Second, "length of a round")
 	f.IntVar(&b.rounds, "rounds", 5, "rounds of each row; the median counts")
 	f.IntVar(&b.secrets, "secrets", 10_000, "secrets to preload")
@@ -81,7 +83,7 @@ func run(args []string, stdout io.Writer) error {
 	for _, s := range suites {
 		names = append(names, s.name)
 	}
-	list := f.String("suites", strings.Join(names, ","), "what to measure")
+	list := f.String("suites", strings.Join(names[:len(names)-1], ","), "what to measure")
 	connections := f.String("connections", "1,16,64", "connections of the rows that do not say")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -171,13 +171,15 @@ func arrivals(clients []*client, rate float64, length time.Duration, next reques
 // middle is the median round, with the rates of all.
 func middle(rounds []result) result {
 	var rates []float64
+	least := rounds[0].CPU
 	for _, r := range rounds {
 		rates = append(rates, r.PerSecond)
+		least = min(least, r.CPU)
 	}
 	m := median(rates)
 	for _, r := range rounds {
 		if r.PerSecond == m {
-			r.Rounds = rates
+			r.Rounds, r.LeastCPU = rates, least
 			return r
 		}
 	}

@@ -21,6 +21,8 @@ type result struct {
 	P50         float64 `json:"p50Micros"`
 	P99         float64 `json:"p99Micros"`
 	CPU         float64 `json:"serverCPUMicrosPerRequest"`
+	// LeastCPU is that of the round with the least.
+	LeastCPU float64 `json:"leastServerCPUMicros"`
 	// Rounds are the rates of all rounds; PerSecond and the rest are those of
 	// the median one.
 	Rounds []float64 `json:"rounds"`

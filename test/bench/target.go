@@ -65,7 +65,8 @@ func command(shared bool, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// server starts one on a copy of the loaded data.
+// server starts one on a copy of the loaded data, and reads every secret once: a
+// server that has just started is another measurement.
 func (b *bench) server(s setting) (*target, error) {
 	data, err := os.MkdirTemp(b.dir, "data")
 	if err != nil {
@@ -74,7 +75,15 @@ func (b *bench) server(s setting) (*target, error) {
 	if out, err := exec.Command("cp", "-a", "--sparse=always", b.loaded.dir+"/.", data).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("copy: %w: %s", err, out)
 	}
-	return b.startServer(data, s)
+	t, err := b.startServer(data, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.each(b.secrets, readRequest); err != nil {
+		t.stop()
+		return nil, err
+	}
+	return t, nil
 }
 
 // servers starts several; stop ends them.

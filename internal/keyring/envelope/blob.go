@@ -193,12 +193,13 @@ func derive(keys *[64]byte, k Kind, material, head, aad []byte) {
 	in = append(in, bound[:]...)
 	in = binary.BigEndian.AppendUint32(in, uint32(len(keys)*8))
 
-	prf := hmac.New(sha256.New, material)
+	key := [MaterialSize]byte(material)
+	defer clear(key[:])
 	for i := range 2 {
 		binary.BigEndian.PutUint32(in, uint32(i+1))
-		prf.Reset()
-		prf.Write(in)
-		prf.Sum(keys[:i*sha256.Size])
+		sum := hmacSHA256(&key, in)
+		copy(keys[i*sha256.Size:], sum[:])
+		clear(sum[:])
 	}
 }
 
