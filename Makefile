@@ -16,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # Set where commands and the default folder differ, so that the lines which `make run` prints can be copied as they are.
 DATAFLAG := $(if $(filter strongroom-data,$(DATA)),, --data '$(DATA)')
 
-.PHONY: run build test lint gen bench check race fuzz mutants powerloss deps clean help
+.PHONY: run build test lint gen crash bench check race fuzz mutants powerloss deps clean help
 
 build: ## bin/strongroom, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/strongroom ./cmd/strongroom
@@ -40,6 +40,10 @@ lint: ## go vet, staticcheck, govulncheck, gofmt, generated files up to date
 
 gen: ## write the generated files again
 	go generate ./...
+
+crash: build ## kill -9 under load ROUNDS times, on SQLite and on PostgreSQL by turns, and in the middle of every change
+	STRONGROOM_POSTGRES="$$(tools/deps/postgresql)" STRONGROOM_BINARY='$(CURDIR)/bin/strongroom' STRONGROOM_CRASH_ROUNDS=$(ROUNDS) \
+		go test -count=1 -timeout 0 -v -run 'Killed|FaultPoints|Denials' ./internal/servertest/crash
 
 bench: build ## speed of the server and of the floor program, as a table and JSON
 	tools/bench

@@ -1,184 +1,107 @@
 package crash
 
 import (
-	"fmt"
+	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
+	"time"
 
 	"github.com/strongroom/strongroom/internal/audit"
-	"github.com/strongroom/strongroom/internal/iam"
-	"github.com/strongroom/strongroom/internal/kms"
 	"github.com/strongroom/strongroom/internal/pgtest"
-	"github.com/strongroom/strongroom/internal/secretsmanager"
-	"github.com/strongroom/strongroom/internal/sts"
-	"github.com/strongroom/strongroom/internal/wire"
+	"github.com/strongroom/strongroom/internal/servertest/program"
+	"github.com/strongroom/strongroom/internal/servertest/workload"
 )
 
-// refusesAll are operations that change nothing, ever: no service here has a
-// service-linked role.
-var refusesAll = map[string]bool{"iam:CreateServiceLinkedRole": true, "iam:DeleteServiceLinkedRole": true}
-
-// TestChangesAreComplete fails for an operation that changes something and is not
-// put through the crashes.
-func TestChangesAreComplete(t *testing.T) {
-	for _, s := range []*wire.Service{&secretsmanager.API, &kms.API, &iam.API, &sts.API} {
-		for _, o := range s.Operations {
-			name := s.Name + ":" + o.Name
-			if o.Built && !o.ReadOnly && !refusesAll[name] && !slices.ContainsFunc(changes(), func(x change) bool { return x.name == name }) {
-				t.Errorf("%s is missing", name)
-			}
-		}
-	}
-}
-
-// trial is one change on its way through a crash.
-type trial struct {
-	change
-	id   string
-	aim  string // what do is given as target
-	mark string // what its audit record names it by
-	// before and after are its states as an undisturbed twin had them.
-	before, after string
-}
-
-// prepare makes what all changes need, and lets a twin of each show what it does.
-// All of it happens in one process: a replica needs the job, and its lease
-// outlives a killed process for half a minute.
-func prepare(t *testing.T, c *clients, all []change) []*trial {
-	t.Helper()
-	var out []*trial
-	for i, x := range all {
-		r := &trial{change: x, id: fmt.Sprintf("change-%02d", i)}
-		twin := fmt.Sprintf("twin-of-%02d", i)
-		for _, id := range []string{r.id, twin} {
-			if x.prepare != nil {
-				x.prepare(c, id)
-			}
-		}
-		r.before = x.state(c, r.id)
-		if got := x.state(c, twin); got != r.before {
-			t.Fatalf("%s: twins differ:\n%s\n%s", x.name, got, r.before)
-		}
-		if _, err := x.do(c, twin, x.target(c, twin)); err != nil {
-			t.Fatalf("%s: %v", x.name, err)
-		}
-		if r.after = x.state(c, twin); r.after == r.before {
-			t.Fatalf("%s changes nothing: %s", x.name, r.after)
-		}
-		r.aim, r.mark = x.target(c, r.id), r.id
-		if x.service() == "kms" && r.aim != "" {
-			r.mark = r.aim
-		}
-		if strings.HasSuffix(x.name, "AccountPasswordPolicy") {
-			r.mark = accountOf(r.id)
-		}
-		out = append(out, r)
-	}
-	return out
+// points are those in the middle of a change.
+var points = []struct {
+	name      string
+	committed bool
+}{
+	{audit.FaultAfterReserve, false},
+	{audit.FaultBeforeAppend, true},
+	{audit.FaultAfterAppend, true},
 }
 
 // TestFaultPoints kills the server in the middle of each operation that changes
-// something.
+// something: in `make test` at one of the points, another one in each run, in
+// `make crash` at all of them.
 func TestFaultPoints(t *testing.T) {
-	some := slices.DeleteFunc(changes(), func(x change) bool {
-		return !slices.Contains([]string{"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "kms:CreateKey", "iam:CreateAccessKey"}, x.name)
-	})
-	for _, tt := range []struct {
-		point     string
-		committed bool
-	}{
-		{audit.FaultAfterReserve, false},
-		{audit.FaultBeforeAppend, true},
-		{audit.FaultAfterAppend, true},
-	} {
-		t.Run("sqlite/"+tt.point, func(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for i, engine := range []string{"sqlite", "postgresql"} {
+		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			killAt(t, initialised(t, ""), changes(), tt.point, tt.committed)
-		})
-		t.Run("postgresql/"+tt.point, func(t *testing.T) {
-			t.Parallel()
-			killAt(t, initialised(t, pgtest.Start(t)), some, tt.point, tt.committed)
-		})
-	}
-}
-
-func killAt(t *testing.T, p place, all []change, point string, committed bool) {
-	s := p.start(t)
-	for _, x := range prepare(t, newClients(t, s.Server), all) {
-		s.arm(t, point, 1)
-		if _, err := x.do(newClients(t, s.Server), x.id, x.aim); err == nil {
-			t.Fatalf("%s was answered by a server that died", x.name)
-		}
-		s.died(t)
-		s = p.start(t)
-		c := newClients(t, s.Server)
-		want, records := x.before, 0
-		if committed {
-			want, records = x.after, 1
-		}
-		x.expect(c, p, want, records)
-		if committed && !x.repeatable {
-			continue
-		}
-		// The client tries again, twice.
-		first, err := x.do(c, x.id, x.aim)
-		if err != nil {
-			t.Errorf("%s: second try: %v", x.name, err)
-		}
-		if x.repeatable {
-			if again, err := x.do(c, x.id, x.aim); err != nil || again != first {
-				t.Errorf("%s: third try: %q, %v, after %q", x.name, again, err, first)
+			database := ""
+			if engine == "postgresql" {
+				database = pgtest.Start(t)
 			}
-		}
-		if got := x.state(c, x.id); got != x.after {
-			t.Errorf("%s tried again:\ngot  %s\nwant %s", x.name, got, x.after)
-		}
-		p.sound(t, true)
+			killAtPoints(t, database, seed+uint64(i))
+		})
 	}
-	s.kill(t)
-	p.sound(t, false)
 }
 
-// TestKilledBeforeForget kills the server when the records of answered changes
-// are on disk and their pending rows still in the database: none may be recorded
-// again.
-func TestKilledBeforeForget(t *testing.T) {
-	t.Parallel()
-	p := initialised(t, "")
-	s := p.start(t)
-	c := newClients(t, s.Server)
-	all := prepare(t, c, changes())
-	for _, x := range all {
-		if _, err := x.do(c, x.id, x.aim); err != nil {
-			t.Fatalf("%s: %v", x.name, err)
+func killAtPoints(t *testing.T, database string, seed uint64) {
+	p := initialised(t, database)
+	s := startArmed(t, p)
+	w := load(t, p, s.Process, seed, 1)
+	// The service's own key is made with the first secret, by a call of its own.
+	first := w.Trial("secretsmanager:CreateSecret")
+	if answered, err := first.Do(); !answered {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	names := workload.Changes()
+	// First what needs a replica: the lease of the job that copies outlives a
+	// killed server.
+	at := slices.Index(names, "secretsmanager:StopReplicationToReplica")
+	names[0], names[at] = names[at], names[0]
+	for i, name := range names {
+		chosen := points
+		if _, all := rounds(t, 0); !all {
+			at := (i + random.IntN(len(points))) % len(points)
+			chosen = points[at : at+1]
+		}
+		for _, point := range chosen {
+			s = killAt(t, s, w, p, name, point.name, point.committed)
 		}
 	}
-	s.arm(t, audit.FaultBeforeForget, 1)
-	s.died(t)
-	s = p.start(t)
-	c = newClients(t, s.Server)
-	records := p.records(t)
-	for _, x := range all {
-		x.expectRecords(c, records, x.after, 1)
-	}
-	s.kill(t)
-	p.sound(t, false)
+	t.Log(w.Verify(t.Context(), t))
+	s.Kill()
+	sound(t, p, false)
+	check(t, p)
 }
 
-// expect compares what is there with what must be.
-func (x *trial) expect(c *clients, p place, want string, records int) {
-	c.Helper()
-	x.expectRecords(c, p.records(c.T), want, records)
-	p.sound(c.T, true)
-}
-
-func (x *trial) expectRecords(c *clients, all []record, want string, records int) {
-	c.Helper()
-	if got := x.state(c, x.id); got != want {
-		c.Errorf("%s after the crash:\ngot  %s\nwant %s", x.name, got, want)
+// killAt kills the server in the middle of one change, and returns the next one.
+func killAt(t *testing.T, s *armed, w *workload.Workload, p program.Place, name, point string, committed bool) *armed {
+	t.Helper()
+	x := w.Trial(name)
+	if err := x.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if n := successes(c.T, all, x.operation(), x.mark); n != records {
-		c.Errorf("%s has %d audit records, want %d", x.name, n, records)
+	s.arm(t, point, 1)
+	if answered, err := x.Do(); answered || err != nil {
+		t.Fatalf("%s at %s: answered %v, %v, by a server that died", name, point, answered, err)
 	}
+	s.died(t, point)
+	s = startArmed(t, p)
+	w.SetEndpoints(s.URL)
+	r := w.VerifyRecent(t.Context(), t)
+	if r.Unknown != 1 || (r.Done == 1) != committed {
+		t.Errorf("%s killed at %s: %s", name, point, r)
+	}
+	// The client tries again, and is told what it would have been told.
+	again, err := x.Again(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	if again {
+		if answered, err := x.Do(); err != nil || !answered {
+			t.Errorf("%s at %s: second try: %v", name, point, err)
+		}
+		w.VerifyRecent(t.Context(), t)
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	return s
 }

@@ -20,23 +20,25 @@ import (
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/server"
 	"github.com/strongroom/strongroom/internal/servertest"
+	"github.com/strongroom/strongroom/internal/servertest/program"
 )
 
 // stoppedWithSegments is a deployment that has closed several segments and has
 // been stopped, and their files in order.
-func stoppedWithSegments(t *testing.T) (place, []string) {
+func stoppedWithSegments(t *testing.T) (program.Place, []string) {
 	t.Helper()
 	s := servertest.Start(t, servertest.Config(func(c *config.Config) { c.Audit.SegmentSize = 256 << 10 }))
-	c := newClients(t, s)
-	c.create("read")
-	p := place{dir: s.Dir}
+	if _, err := s.Secrets().CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("read"), SecretString: aws.String("x")}); err != nil {
+		t.Fatal(err)
+	}
+	p := program.Place{Dir: s.Dir}
 	var files []string
 	for len(files) < 4 {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
 				for range 20 {
-					_, err := c.secrets.GetSecretValue(c.ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("read")})
+					_, err := s.Secrets().GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("read")})
 					if err != nil {
 						t.Error(err)
 					}
@@ -45,12 +47,12 @@ func stoppedWithSegments(t *testing.T) (place, []string) {
 		}
 		wg.Wait()
 		var err error
-		if files, err = filepath.Glob(filepath.Join(p.dir, server.AuditDir, "*.jsonl")); err != nil || t.Failed() {
+		if files, err = filepath.Glob(filepath.Join(p.Dir, server.AuditDir, "*.jsonl")); err != nil || t.Failed() {
 			t.Fatal(err)
 		}
 	}
 	s.Stop()
-	p.sound(t, false)
+	sound(t, p, false)
 	return p, files
 }
 
@@ -83,7 +85,7 @@ func TestChangedByteIsFound(t *testing.T) {
 		changed := bytes.Clone(whole)
 		changed[at] ^= byte(1 + random.IntN(255))
 		write(t, file, changed)
-		r := p.verify(t, true)
+		r := verify(t, p, true)
 		write(t, file, whole)
 
 		from := bytes.LastIndexByte(whole[:at], '\n') + 1
@@ -103,7 +105,7 @@ func TestChangedByteIsFound(t *testing.T) {
 			t.Errorf("byte %d is in %s, the report says %s", at, want, r.Broken)
 		}
 	}
-	p.sound(t, false)
+	sound(t, p, false)
 }
 
 // TestRewrittenSegmentIsFound takes a word out of a record and makes all hashes
@@ -126,11 +128,11 @@ func TestRewrittenSegmentIsFound(t *testing.T) {
 		}
 		write(t, file, out)
 	}
-	heads, err := filepath.Glob(filepath.Join(p.dir, server.AuditDir, "*.head"))
+	heads, err := filepath.Glob(filepath.Join(p.Dir, server.AuditDir, "*.head"))
 	if err != nil || len(heads) == 0 || rewritten == "" {
 		t.Fatal(heads, err, rewritten)
 	}
-	if r := p.verify(t, true); r.Broken == nil || r.Broken.Kind != audit.Rewritten {
+	if r := verify(t, p, true); r.Broken == nil || r.Broken.Kind != audit.Rewritten {
 		t.Errorf("with the heads beside the segments: %v", r.Broken)
 	}
 	for _, h := range heads {
@@ -138,10 +140,10 @@ func TestRewrittenSegmentIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r := p.verify(t, true); !r.OK() {
+	if r := verify(t, p, true); !r.OK() {
 		t.Fatalf("the hashes are not right, so this proves nothing of heads: %v", r.Broken)
 	}
-	r := p.verify(t, false)
+	r := verify(t, p, false)
 	if r.Broken == nil || r.Broken.Kind != audit.Rewritten {
 		t.Errorf("with the heads in the database: %v", r.Broken)
 	}

@@ -72,11 +72,14 @@ func (w *Workload) verify(ctx context.Context, t Reporter, all bool) Report {
 // units are all that there ever were.
 func (w *Workload) units() []*unit {
 	var out []*unit
-	for _, x := range w.writers {
+	for _, x := range w.all() {
 		out = append(append(out, x.left...), x.units...)
 	}
 	return out
 }
+
+// all are the writers, and the one of the trials.
+func (w *Workload) all() []*writer { return append(slices.Clone(w.writers), w.trials) }
 
 // verification is one Verify.
 type verification struct {
@@ -223,7 +226,7 @@ func (u *unit) names() map[string]bool {
 
 // account compares the audit log with what was answered.
 func (v *verification) account(ctx context.Context) {
-	for _, x := range v.w.writers {
+	for _, x := range v.w.all() {
 		for _, s := range x.sent {
 			switch {
 			case s.outcome != acknowledged:

@@ -44,6 +44,7 @@ type Workload struct {
 	cfg     Config
 	nodes   atomic.Pointer[[]*clients]
 	writers []*writer
+	trials  *writer // owns the units of trials
 	trail   trail
 	base    *census // what was there before
 	acks    atomic.Int64
@@ -66,6 +67,7 @@ func New(ctx context.Context, cfg Config) (*Workload, error) {
 	for i := range cfg.Writers {
 		w.writers = append(w.writers, newWriter(w, i))
 	}
+	w.trials = &writer{w: w, number: cfg.Writers, random: rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Writers))), done: map[string]int{}}
 	r, err := w.take(ctx, (*w.nodes.Load())[0])
 	if err != nil {
 		return nil, fmt.Errorf("look at what is there: %w", err)

@@ -253,3 +253,28 @@ func liveSecret(t *testing.T, s *servertest.Server) string {
 	t.Fatal("no secret is without a replica")
 	return ""
 }
+
+// TestTrials: every change has a way to where it is possible, and changes
+// something there.
+func TestTrials(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	w := start(t, s, 1)
+	for _, name := range workload.Changes() {
+		x := w.Trial(name)
+		if err := x.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if answered, err := x.Do(); err != nil || !answered {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	r := w.Verify(t.Context(), t)
+	t.Log(r)
+	counts := w.Counts()
+	for _, name := range workload.Changes() {
+		if counts[name] == 0 {
+			t.Errorf("%s was not done", name)
+		}
+	}
+}
