@@ -54,6 +54,9 @@ type Request struct {
 	// Keys are condition keys of this request; of a name given twice the last
 	// counts. They and Tags are kept with the decision and must not change.
 	Keys []Key
+	// Standing are further ones that every request about the resource has; Keys go
+	// before them. They may be shared.
+	Standing []Key
 	// Tags are those of the resource: aws:ResourceTag and the service's alias.
 	Tags []aws.Tag
 }
@@ -127,7 +130,7 @@ func (s *Service) evaluate(call *wire.Call, id *Identity, q *Request, set policy
 		facts   facts
 	}{}
 	service, _, _ := strings.Cut(q.Action, ":")
-	d.facts = facts{call: call, now: s.now(), keys: q.Keys, tags: q.Tags, service: service}
+	d.facts = facts{call: call, now: s.now(), keys: q.Keys, standing: q.Standing, tags: q.Tags, service: service}
 	d.context.Provider = &d.facts
 	account := q.Account
 	if account == "" {

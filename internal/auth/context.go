@@ -22,7 +22,9 @@ type facts struct {
 	call *wire.Call
 	now  time.Time
 	keys []Key
-	tags []aws.Tag
+	// standing come after keys.
+	standing []Key
+	tags     []aws.Tag
 	// service is the prefix of the action asked for, which may have a name of its
 	// own for aws:ResourceTag.
 	service string
@@ -31,9 +33,11 @@ type facts struct {
 // ContextValue returns a condition key, given in lower case.
 func (f *facts) ContextValue(key string) (policy.Value, bool) {
 	// From the end: of a key given twice the last value counts.
-	for i := len(f.keys) - 1; i >= 0; i-- {
-		if k := &f.keys[i]; equalLower(k.Name, key) {
-			return k.value()
+	for _, keys := range [...][]Key{f.keys, f.standing} {
+		for i := len(keys) - 1; i >= 0; i-- {
+			if k := &keys[i]; equalLower(k.Name, key) {
+				return k.value()
+			}
 		}
 	}
 	if name, ok := f.resourceTag(key); ok {

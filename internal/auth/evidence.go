@@ -76,5 +76,5 @@ func (e *Evidence) Keys() []Key {
 		return out
 	}
 	tags("aws:ResourceTag/", f.tags)
-	return append(out, f.keys...)
+	return append(append(out, f.standing...), f.keys...)
 }

@@ -78,7 +78,8 @@ func (s *Service) decide(ctx context.Context, a *access, ref *reference, k *load
 		Policy:    &k.source,
 		Mandatory: true,
 		Tags:      k.Tags,
-		Keys:      a.facts(call, ref, k.facts),
+		Keys:      a.facts(call, ref),
+		Standing:  k.facts,
 	}
 	if ref.alias != "" && foreign {
 		// A stranger who names an alias must not learn the key behind it.
@@ -115,7 +116,7 @@ func (s *Service) decideMissing(ctx context.Context, a *access, ref *reference) 
 		Shown:     ref.shown,
 		Account:   ref.account,
 		Mandatory: ref.account != call.Principal.Account,
-		Keys:      a.facts(call, ref, nil),
+		Keys:      a.facts(call, ref),
 	})
 }
 
@@ -167,14 +168,14 @@ func (k *key) keyFacts(aliases []string) []auth.Key {
 
 // callFacts are the keys that follow from the call.
 func callFacts(call *wire.Call) []auth.Key {
-	f := newFacts(nil, 2)
+	f := newFacts(2)
 	f.call(call)
 	return f.keys
 }
 
-// facts are all context keys of a use of a key, after those of the key itself.
-func (a *access) facts(call *wire.Call, ref *reference, ofKey []auth.Key) []auth.Key {
-	f := newFacts(ofKey, 5+len(a.ec)+len(a.keys))
+// facts are all context keys of a use of a key but those of the key itself.
+func (a *access) facts(call *wire.Call, ref *reference) []auth.Key {
+	f := newFacts(5 + len(a.ec) + len(a.keys))
 	f.call(call)
 	if ref.alias != "" {
 		f.add(keyRequestAlias, ref.alias)
@@ -192,8 +193,8 @@ type facts struct {
 	values []string
 }
 
-func newFacts(first []auth.Key, more int) *facts {
-	return &facts{keys: append(make([]auth.Key, 0, len(first)+more), first...), values: make([]string, 0, more)}
+func newFacts(most int) *facts {
+	return &facts{keys: make([]auth.Key, 0, most), values: make([]string, 0, most)}
 }
 
 func (f *facts) add(name, value string) {

@@ -161,7 +161,7 @@ func (s *Service) openFor(ctx context.Context, in *DecryptInput, name *envelope.
 		// that is gone cannot be told from one that is closed to him.
 		err = s.auth.Authorize(ctx, &auth.Request{
 			Action: "kms:Decrypt", Resource: ref.arn(), Shown: ref.arn(), Account: ref.account,
-			Mandatory: true, Keys: a.facts(call, &ref, nil),
+			Mandatory: true, Keys: a.facts(call, &ref),
 		})
 		if err == nil {
 			err = errCiphertextKey()

@@ -37,7 +37,7 @@ type row struct {
 }
 
 // rowOverhead is about what an entry takes besides texts and blobs.
-const rowOverhead = 600
+const rowOverhead = 700
 
 // uidKey names a secret's row in the changes of a transaction.
 func uidKey(account, region, uid string) string { return account + "/" + region + "/" + uid }
@@ -79,6 +79,7 @@ func (c *rowCache) put(epoch uint64, name rowName, versionID string, sec *secret
 	}
 	r := c.names[name]
 	if r == nil {
+		sec.arnText = sec.arn() // Every read of a value needs it several times.
 		r = &row{secret: sec, versions: make(map[string]*version, 1), bytes: rowOverhead + len(sec.Policy) + len(sec.Description)}
 		c.names[name] = r
 		c.uids[uidKey(sec.Account, sec.Region, sec.UID)] = name

@@ -29,9 +29,18 @@ type secret struct {
 	PrimaryRegion string
 	Replica       bool
 	Revision      int64
+
+	// arnText is the ARN of a secret in the cache of rows, which nobody changes; ""
+	// for all others.
+	arnText string
 }
 
-func (s *secret) arn() string { return secretARN(s.Account, s.Region, s.Name, s.Suffix) }
+func (s *secret) arn() string {
+	if s.arnText != "" {
+		return s.arnText
+	}
+	return secretARN(s.Account, s.Region, s.Name, s.Suffix)
+}
 
 const secretColumns = `s.account, s.region, s.uid, s.name, s.suffix, s.description, s.kms_key_id, s.type, s.owning_service,
 	s.tags, s.policy, s.policy_version, s.labels, s.create_token, s.created_at, s.changed_at, s.accessed_at,

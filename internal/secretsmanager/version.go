@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/strongroom/strongroom/internal/auth"
 	"github.com/strongroom/strongroom/internal/aws"
@@ -141,7 +142,9 @@ func (s *Service) GetSecretValue(ctx context.Context, in *GetSecretValueInput) (
 // wire splits a value into the two members of an answer.
 func (v value) wire() (*aws.SensitiveString, aws.SensitiveBytes) {
 	if v.Kind == kindString {
-		return new(aws.SensitiveString(v.Bytes)), nil
+		// The same bytes as text: a copy would be one more of a secret in memory.
+		// Nobody writes to them any more.
+		return new(aws.SensitiveString(unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)))), nil
 	}
 	return nil, aws.SensitiveBytes(v.Bytes)
 }

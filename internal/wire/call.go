@@ -86,6 +86,10 @@ type Call struct {
 	Extra map[string]any
 
 	info *OperationInfo
+
+	// Where the first ones lie: most calls have one of each.
+	decision [1]Decision
+	resource [1]Resource
 }
 
 // TLS is what the audit record's tlsDetails shows; zero for plain connections.
@@ -128,10 +132,20 @@ func (c *Call) source() string {
 }
 
 // Decide records an authorization decision.
-func (c *Call) Decide(d Decision) { c.Decisions = append(c.Decisions, d) }
+func (c *Call) Decide(d Decision) {
+	if c.Decisions == nil {
+		c.Decisions = c.decision[:0]
+	}
+	c.Decisions = append(c.Decisions, d)
+}
 
 // Touch adds a resource to the call's record.
-func (c *Call) Touch(r Resource) { c.Resources = append(c.Resources, r) }
+func (c *Call) Touch(r Resource) {
+	if c.Resources == nil {
+		c.Resources = c.resource[:0]
+	}
+	c.Resources = append(c.Resources, r)
+}
 
 // Facts returns a copy of the call, and of those it was made by, that may be kept
 // after they have ended: with all that was known before they began, and without
@@ -140,6 +154,7 @@ func (c *Call) Facts() *Call {
 	kept := *c
 	kept.Input, kept.ResponseElements, kept.Extra = nil, nil, nil
 	kept.Resources, kept.Decisions, kept.Err = nil, nil, nil
+	kept.decision, kept.resource = [1]Decision{}, [1]Resource{}
 	if c.Parent != nil {
 		kept.Parent = c.Parent.Facts()
 	}
