@@ -125,7 +125,8 @@ func reasonOf(err error) string {
 func (u *unverified) due(now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return !u.since.IsZero() && now.Sub(u.since) >= window
+	// A clock that was set back ends it, too, or it would last until that has caught up.
+	return !u.since.IsZero() && (now.Sub(u.since) >= window || now.Before(u.since))
 }
 
 // flushUnverified writes the record of the window. When there is no room for

@@ -118,7 +118,7 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 		s.keys.Put(sig, generation, key)
 	}
 	// Only the holder of the secret is told that it has expired.
-	if !id.Expires.IsZero() && !now.Before(id.Expires) {
+	if !id.Expires.IsZero() && !now.Before(id.Expires) || early(id, now) {
 		return nil, "", sigv4.ErrExpiredToken
 	}
 	if !reaches(id.Session, c.Service.Name) {
@@ -128,6 +128,23 @@ func (s *Service) verify(ctx context.Context, c *wire.Call, r *http.Request, bod
 		s.uses.Used(id.Principal, sig.Service, sig.Region, now)
 	}
 	return id, sig.Region, nil
+}
+
+const (
+	// issuedSkew is how far the clock of the node that made a session may be ahead.
+	issuedSkew = 15 * time.Minute
+	// longestLife is that of GetSessionToken's credentials; no key or session that
+	// ends has a longer one.
+	longestLife = 36 * time.Hour
+)
+
+// early reports whether credentials were made while the clock was ahead. Once it is
+// right they would live until that time has come, be it years.
+func early(id *Identity, now time.Time) bool {
+	if id.Session != nil && id.Session.Issued.After(now.Add(issuedSkew)) {
+		return true
+	}
+	return !id.Expires.IsZero() && id.Expires.Sub(now) > longestLife+issuedSkew
 }
 
 // withdrawn puts the reasons for which credentials are no longer good into the

@@ -201,7 +201,7 @@ func Named(dir, name string, hosts []string, now time.Time) (*Source, error) {
 func local(dir string, f files, hosts []string, now time.Time) (*Source, error) {
 	cert, key := filepath.Join(dir, f.cert), filepath.Join(dir, f.key)
 	s, err := Files(cert, key)
-	if err == nil && now.Before(s.loaded.Leaf.NotAfter.Add(-renewBefore)) && holds(s.loaded.Leaf, hosts) {
+	if err == nil && !now.Before(s.loaded.Leaf.NotBefore) && now.Before(s.loaded.Leaf.NotAfter.Add(-renewBefore)) && holds(s.loaded.Leaf, hosts) {
 		return s, nil
 	}
 	// Whatever is wrong with the pair is mended by a new one: it may be half a

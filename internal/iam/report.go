@@ -28,6 +28,13 @@ type report struct {
 	Content     string
 }
 
+// fresh reports whether it is good. One of a time that has not come was made while the
+// clock was ahead.
+func (r *report) fresh(now time.Time) bool {
+	age := now.Sub(r.GeneratedAt)
+	return age >= 0 && age < reportLife
+}
+
 // GenerateCredentialReport asks for a report, which a job makes, unless there is
 // one that is good.
 func (s *Service) GenerateCredentialReport(ctx context.Context, _ *GenerateCredentialReportInput) (*GenerateCredentialReportOutput, error) {
@@ -48,7 +55,7 @@ func (s *Service) GenerateCredentialReport(ctx context.Context, _ *GenerateCrede
 		case !none && !r.RequestedAt.IsZero():
 			out.State = new(ReportStateInprogress)
 			return nil
-		case !none && tx.Now().Before(r.GeneratedAt.Add(reportLife)):
+		case !none && r.fresh(tx.Now()):
 			out.State = new(ReportStateComplete)
 			return nil
 		case none:
@@ -81,7 +88,7 @@ func (s *Service) GetCredentialReport(ctx context.Context, _ *GetCredentialRepor
 		return nil, err
 	case !r.RequestedAt.IsZero():
 		return nil, ErrCredentialReportNotReady()
-	case !now.Before(r.GeneratedAt.Add(reportLife)):
+	case !r.fresh(now):
 		return nil, ErrCredentialReportExpired()
 	}
 	return &GetCredentialReportOutput{Content: []byte(r.Content), ReportFormat: new(ReportFormatTextCsv), GeneratedTime: wireTime(r.GeneratedAt)}, nil

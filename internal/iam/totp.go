@@ -37,7 +37,13 @@ func totp(seed []byte, step int64) string {
 
 // matchStep returns the step near now, behind last, that code belongs to. Its time
 // tells nothing of how near a guess was.
+//
+// A last step that is yet to come was taken while the clock was ahead. Codes up to it
+// would not be taken for as long, and the one that was is of another time.
 func matchStep(seed []byte, code string, now time.Time, last int64) (step int64, ok bool) {
+	if last > stepAt(now)+totpWindow {
+		last = 0
+	}
 	for s := stepAt(now) - totpWindow; s <= stepAt(now)+totpWindow; s++ {
 		if subtle.ConstantTimeCompare([]byte(totp(seed, s)), []byte(code)) == 1 && s > last {
 			step, ok = s, true
@@ -51,5 +57,5 @@ func matchStep(seed []byte, code string, now time.Time, last int64) (step int64,
 func matchPair(seed []byte, first, second string, now time.Time, last int64) (step int64, ok bool) {
 	step, ok = matchStep(seed, second, now, last)
 	before := subtle.ConstantTimeCompare([]byte(totp(seed, step-1)), []byte(first)) == 1
-	return step, ok && before && step-1 > last
+	return step, ok && before && (step-1 > last || last > stepAt(now)+totpWindow)
 }

@@ -22,7 +22,11 @@ type tries struct {
 	blockedUntil time.Time
 }
 
-func (t *tries) blocked(now time.Time) bool { return now.Before(t.blockedUntil) }
+// blocked reports whether no guess is looked at yet. A time further off than any wait
+// was noted while the clock was ahead, and says nothing.
+func (t *tries) blocked(now time.Time) bool {
+	return now.Before(t.blockedUntil) && t.blockedUntil.Sub(now) <= maxWait
+}
 
 func (t *tries) fail(now time.Time) {
 	t.failures++

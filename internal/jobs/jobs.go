@@ -22,6 +22,9 @@ type Job struct {
 	Every time.Duration
 	// Shared jobs run on every node; all others only under the lease.
 	Shared bool
+	// Destroys says that the job does away with things whose time has come. It rests
+	// while the clock is not to be believed.
+	Destroys bool
 	// Run does what is due and tells when more will be; the zero time means that
 	// nothing waits. It must be repeatable: a crash in the middle runs it again.
 	Run func(ctx context.Context) (next time.Time, err error)
@@ -38,6 +41,8 @@ const minPause = 100 * time.Millisecond
 // Leases hands out leases; the store does.
 type Leases interface {
 	Lease(ctx context.Context, name string, ttl time.Duration) (epoch int64, held bool, err error)
+	// Steady reports whether the clock may be believed.
+	Steady(ctx context.Context) (bool, error)
 }
 
 var _ Leases = (*store.DB)(nil)
@@ -77,6 +82,11 @@ func (j Job) once(ctx context.Context, leases Leases) (time.Time, error) {
 	if !j.Shared {
 		_, held, err := leases.Lease(ctx, "job."+j.Name, leaseTTL)
 		if err != nil || !held {
+			return time.Time{}, err
+		}
+	}
+	if j.Destroys {
+		if steady, err := leases.Steady(ctx); err != nil || !steady {
 			return time.Time{}, err
 		}
 	}

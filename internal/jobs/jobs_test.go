@@ -16,12 +16,15 @@ type leases struct {
 	held  atomic.Bool
 	err   error
 	asked atomic.Int64
+	unset atomic.Bool // the clock is not to be believed
 }
 
 func (l *leases) Lease(context.Context, string, time.Duration) (int64, bool, error) {
 	l.asked.Add(1)
 	return 1, l.held.Load(), l.err
 }
+
+func (l *leases) Steady(context.Context) (bool, error) { return !l.unset.Load(), nil }
 
 // run runs one job for a while of synthetic time and counts its runs.
 func run(t *testing.T, l *leases, j Job, length time.Duration, work func(n int64) (time.Time, error)) int64 {
@@ -56,6 +59,18 @@ func TestWithoutLeaseNothingRuns(t *testing.T) {
 	}
 	if n := run(t, &leases{err: errors.New("database is gone")}, Job{Name: "x", Every: time.Second}, 3*time.Second, idle); n != 0 {
 		t.Errorf("%d runs although the lease could not be asked for", n)
+	}
+}
+
+func TestNothingIsDestroyedByAWrongClock(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	l.unset.Store(true)
+	if n := run(t, l, Job{Name: "x", Every: time.Second, Destroys: true}, 5*time.Second, idle); n != 0 {
+		t.Errorf("%d runs", n)
+	}
+	if n := run(t, l, Job{Name: "x", Every: time.Second}, 2500*time.Millisecond, idle); n != 3 {
+		t.Errorf("a job that destroys nothing ran %d times", n)
 	}
 }
 

@@ -131,6 +131,13 @@ type issuer struct {
 func (is *issuer) keysFor(ctx context.Context, t *token, now time.Time) ([]key, error) {
 	for {
 		is.mu.Lock()
+		// A clock that was set back must not keep old keys until it has caught up.
+		if now.Before(is.fetched) {
+			is.fetched = time.Time{}
+		}
+		if now.Before(is.tried) {
+			is.tried = time.Time{}
+		}
 		found, age := t.pick(is.keys), now.Sub(is.fetched)
 		if len(found) > 0 && age < keyLife {
 			is.mu.Unlock()

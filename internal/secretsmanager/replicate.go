@@ -53,7 +53,8 @@ func (s *Service) ReplicateDue(ctx context.Context) (next time.Time, err error) 
 		return time.Time{}, err
 	}
 	for _, t := range tasks {
-		if due := aws.Micros(t.replica.Due); due.After(s.now()) {
+		// A time further off than any pause was noted while the clock was ahead.
+		if due := aws.Micros(t.replica.Due); due.After(s.now()) && due.Sub(s.now()) <= replicaLastRetry {
 			return due, nil
 		}
 		if err := s.replicate(ctx, t.primary, t.uid, &t.replica); err != nil {

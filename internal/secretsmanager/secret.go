@@ -459,7 +459,11 @@ func (s *Service) checkSecretQuota(ctx context.Context, at place) error {
 	if e != nil && e.n >= s.quotas.SecretsPerRegion/10*9 {
 		age = countNear
 	}
-	fresh := e != nil && s.now().Sub(e.at) < age
+	var since time.Duration
+	if e != nil {
+		since = s.now().Sub(e.at)
+	}
+	fresh := e != nil && since >= 0 && since < age // A clock that was set back makes nothing fresh.
 	n := 0
 	if fresh {
 		n = e.n

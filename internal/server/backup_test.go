@@ -94,7 +94,7 @@ func content(t *testing.T, db *store.DB) map[string][]string {
 		}
 		for _, table := range tables {
 			switch table.Name {
-			case "generations", "keyring", "leases", "store_commits", "store_migrations", "audit_keys", "audit_heads", "audit_pending":
+			case "clock", "generations", "keyring", "leases", "store_commits", "store_migrations", "audit_keys", "audit_heads", "audit_pending":
 				continue
 			}
 			var names []string

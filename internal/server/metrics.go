@@ -106,6 +106,9 @@ func (s *Server) collectors() []prometheus.Collector {
 		counter("strongroom_denials_explained_total", "Denied calls whose explanation was written.", func() float64 { return float64(s.denials.Stats().Written) }),
 		counter("strongroom_denials_dropped_total", "Denied calls whose explanation was dropped: too many came at once.", func() float64 { return float64(s.denials.Stats().Dropped) }),
 		gauge("strongroom_denials_waiting", "Explanations that wait to be written.", func() float64 { return float64(s.denials.Stats().Waiting) }),
+		gauge("strongroom_clock_wait_seconds", "For how long nothing is destroyed because the clock was set ahead, or the server off.", func() float64 {
+			return s.db.Stats().ClockWait.Seconds()
+		}),
 		gauge("strongroom_store_up", "1 while the database answers.", func() float64 {
 			if s.db.Stats().DownSince.IsZero() {
 				return 1

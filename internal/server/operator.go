@@ -128,6 +128,9 @@ func (s *Server) Status() Status {
 	if since := s.db.Stats().DownSince; !since.IsZero() {
 		out.Warnings = append(out.Warnings, "the database has not answered since "+since.UTC().Format(time.RFC3339)+"; the log says why")
 	}
+	if wait := s.db.Stats().ClockWait; wait > 0 {
+		out.Warnings = append(out.Warnings, "the clock was set ahead, or the server off: nothing whose time has come is destroyed before it has run for another "+wait.String())
+	}
 	if out.Audit.Lost {
 		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")
 	}

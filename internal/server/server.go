@@ -229,10 +229,10 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "denial.flush", Every: time.Second, Shared: true, Run: func(ctx context.Context) (time.Time, error) {
 			return time.Time{}, s.denials.FlushSome(ctx)
 		}},
-		{Name: "denial.prune", Every: time.Minute, Run: s.denials.Prune},
+		{Name: "denial.prune", Every: time.Minute, Destroys: true, Run: s.denials.Prune},
 		{Name: "secretsmanager.replication", Every: time.Second, Run: s.secrets.ReplicateDue},
-		{Name: "secretsmanager.purge", Every: 10 * time.Second, Run: s.secrets.PurgeDue},
-		{Name: "kms.purge", Every: 10 * time.Second, Run: func(ctx context.Context) (time.Time, error) {
+		{Name: "secretsmanager.purge", Every: 10 * time.Second, Destroys: true, Run: s.secrets.PurgeDue},
+		{Name: "kms.purge", Every: 10 * time.Second, Destroys: true, Run: func(ctx context.Context) (time.Time, error) {
 			_, next, err := s.kms.PurgeDue(ctx)
 			return next, err
 		}},

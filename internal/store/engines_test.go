@@ -11,16 +11,19 @@ import (
 	"github.com/strongroom/strongroom/internal/pgtest"
 )
 
-// base is the first migration, without the slices' own: this package's tests
+// base are the store's own migrations, without those of the slices: this package's tests
 // must not depend on theirs. TestEmbeddedMigrations applies all of them.
 func base(t testing.TB) fstest.MapFS {
 	t.Helper()
-	const name = "0001_store_base.sql"
-	text, err := embedded.ReadFile("migrations/" + name)
-	if err != nil {
-		t.Fatal(err)
+	files := fstest.MapFS{}
+	for as, name := range map[string]string{"0001_store_base.sql": "0001_store_base.sql", "0002_store_clock.sql": "0013_store_clock.sql"} {
+		text, err := embedded.ReadFile("migrations/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[as] = &fstest.MapFile{Data: text}
 	}
-	return fstest.MapFS{name: {Data: text}}
+	return files
 }
 
 // things is a table with each type.
@@ -42,7 +45,7 @@ type opener func(t testing.TB, change ...func(*Config)) *DB
 // migrations returns the base and a table for the tests.
 func testMigrations(t testing.TB) fstest.MapFS {
 	files := base(t)
-	files["0002_test_things.sql"] = &fstest.MapFile{Data: []byte(things)}
+	files["0003_test_things.sql"] = &fstest.MapFile{Data: []byte(things)}
 	return files
 }
 

@@ -27,8 +27,8 @@ type health struct {
 	watched bool
 	since   time.Time
 	worked  time.Time // when a connection was last opened
-	cause   error // why it is down
-	crowded bool  // it has refused us a connection, having too many
+	cause   error     // why it is down
+	crowded bool      // it has refused us a connection, having too many
 	outages int64
 }
 

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// clockSkew is how far the clocks of two nodes may be apart.
+const clockSkew = 10 * time.Minute
+
 // Lease takes or renews the named lease for this DB and reports whether it is
 // held now, until ttl from now. epoch grows by one whenever the lease passes to
 // another holder, and stays when the holder renews; if the lease is not held,
@@ -15,6 +18,9 @@ import (
 // Expiry is judged by each node's own clock, so for a moment two nodes may both
 // believe to be the holder. That is why each change made under a lease calls
 // Fence in its own transaction: then only the newest holder's is committed.
+//
+// A lease that ends later than any clock like ours could have said was taken while
+// a clock was ahead. It is void, or a job would rest until that time has come.
 func (db *DB) Lease(ctx context.Context, name string, ttl time.Duration) (epoch int64, held bool, err error) {
 	if ttl <= 0 {
 		return 0, false, fmt.Errorf("lease %s: ttl %v is not positive", name, ttl)
@@ -28,9 +34,9 @@ func (db *DB) Lease(ctx context.Context, name string, ttl time.Duration) (epoch 
 				epoch = CASE WHEN leases.holder = excluded.holder THEN leases.epoch ELSE leases.epoch + 1 END,
 				holder = excluded.holder,
 				expires_at = excluded.expires_at
-			WHERE leases.holder = excluded.holder OR leases.expires_at <= $4
+			WHERE leases.holder = excluded.holder OR leases.expires_at <= $4 OR leases.expires_at > $5
 			RETURNING epoch`,
-			name, db.node, now.Add(ttl).UnixMicro(), now.UnixMicro()).Scan(&epoch)
+			name, db.node, now.Add(ttl).UnixMicro(), now.UnixMicro(), now.Add(ttl+clockSkew).UnixMicro()).Scan(&epoch)
 		if !errors.Is(err, ErrNoRows) {
 			return err
 		}

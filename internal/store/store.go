@@ -38,6 +38,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,6 +78,9 @@ type DB struct {
 	engine engine
 	audit  func(ctx context.Context, tx Tx) error
 	node   string
+	log    *slog.Logger
+
+	clockWait *atomic.Int64 // as Steady last saw it
 }
 
 // engine is what SQLite and PostgreSQL implement.
@@ -88,8 +92,8 @@ type engine interface {
 	write(ctx context.Context, fn func(*txn) error) error
 	// migrate runs fn in a transaction that may change the schema.
 	migrate(ctx context.Context, fn func(t *txn, script func(string) error) error) error
-	// ready is called once, after the migrations.
-	ready(ctx context.Context) error
+	// ready is called once, after the migrations; steady is DB.Steady.
+	ready(ctx context.Context, steady func(context.Context) (bool, error)) error
 	generation(ctx context.Context, k generationKey) (int64, error)
 	scrub(ctx context.Context) error
 	ping(ctx context.Context) error
@@ -118,6 +122,9 @@ type Stats struct {
 	DownSince time.Time
 	// Outages is how often it did, Broken how many connections to it broke.
 	Outages, Broken int64
+	// ClockWait is for how long nothing is destroyed because the clock was set; see
+	// Steady.
+	ClockWait time.Duration
 }
 
 // Open opens the store, brings its schema up to date and returns it.
@@ -144,7 +151,7 @@ func open(ctx context.Context, c Config, migrations fs.FS) (_ *DB, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{audit: c.Audit, node: randomID()}
+	db := &DB{audit: c.Audit, node: randomID(), log: c.Log, clockWait: new(atomic.Int64)}
 	switch {
 	case c.URL != "":
 		db.engine, err = openPostgres(ctx, c)
@@ -164,7 +171,7 @@ func open(ctx context.Context, c Config, migrations fs.FS) (_ *DB, err error) {
 	if err := migrate(ctx, db.engine, list); err != nil {
 		return nil, fmt.Errorf("migrate store: %w", err)
 	}
-	if err := db.engine.ready(ctx); err != nil {
+	if err := db.engine.ready(ctx, db.Steady); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return db, nil
@@ -251,7 +258,11 @@ func (db *DB) Scrub(ctx context.Context) error { return db.engine.scrub(ctx) }
 func (db *DB) Ping(ctx context.Context) error { return db.engine.ping(ctx) }
 
 // Stats returns the counters.
-func (db *DB) Stats() Stats { return db.engine.stats() }
+func (db *DB) Stats() Stats {
+	s := db.engine.stats()
+	s.ClockWait = time.Duration(db.clockWait.Load())
+	return s
+}
 
 // randomID returns 128 random bits in hex: unguessable and unique without
 // coordination.
