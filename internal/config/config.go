@@ -102,6 +102,7 @@ type Limits struct {
 	// bound.
 	ConnectionsPerAddress int           `yaml:"connections_per_address"`
 	InFlight              int           `yaml:"in_flight"`     // requests worked on at once
+	QueueTime             time.Duration `yaml:"queue_time"`    // that a request may wait to be taken up, if all do; 0 for no bound
 	RequestTime           time.Duration `yaml:"request_time"`  // for one operation
 	HeaderTime            time.Duration `yaml:"header_time"`   // to send the headers
 	ReadTime              time.Duration `yaml:"read_time"`     // to send a whole request
@@ -217,7 +218,7 @@ func Default() Config {
 	return Config{
 		Data: "strongroom-data", Listen: "127.0.0.1:4766", Operations: "127.0.0.1:4767", Region: "us-east-1",
 		Limits: Limits{Body: 1 << 20, BodyMemory: 256 << 20, Header: 32 << 10, Nesting: 64, Members: 10_000, Elements: 1000, Parameters: 1024,
-			Connections: 10_000, ConnectionsPerAddress: 1000, InFlight: 1024,
+			Connections: 10_000, ConnectionsPerAddress: 1000, InFlight: 1024, QueueTime: 30 * time.Millisecond,
 			RequestTime: 30 * time.Second, HeaderTime: 5 * time.Second,
 			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, ShutdownTime: 20 * time.Second,
 			Rates: Rates{Mode: RatesOff}},

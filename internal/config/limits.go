@@ -29,6 +29,9 @@ func (l *Limits) validate() error {
 			return mistake("limits."+d.key, "limits.%s must be more than 0, not %s", d.key, d.value)
 		}
 	}
+	if l.QueueTime < 0 {
+		return mistake("limits.queue_time", "limits.queue_time must be 0 for no bound, or more, not %s", l.QueueTime)
+	}
 	if l.ConnectionsPerAddress < 0 {
 		return mistake("limits.connections_per_address", "limits.connections_per_address must be 0 for no bound, or more, not %d", l.ConnectionsPerAddress)
 	}

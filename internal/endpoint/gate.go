@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/strongroom/strongroom/internal/config"
+	"github.com/strongroom/strongroom/internal/limit"
 	"github.com/strongroom/strongroom/internal/panics"
 	"github.com/strongroom/strongroom/internal/wire"
 )
@@ -57,7 +58,7 @@ func (m *Manager) open(r *rule) (*gate, error) {
 	}
 	g := &gate{m: m, key: r.key, raw: m.o.Limit(raw), server: m.o.Server(), ready: make(chan net.Conn), done: make(chan struct{})}
 	g.server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return wire.WithDoor(ctx, c.(*tls.Conn).NetConn().(*conn))
+		return wire.WithDoor(wire.WithWait(ctx, limit.Waited(c)), c.(*tls.Conn).NetConn().(*conn))
 	}
 	return g, nil
 }

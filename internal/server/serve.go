@@ -39,10 +39,12 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	// One server for all public listeners: it takes as many as there are.
 	api := s.apiServer()
-	if s.clients != nil {
-		api.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-			return wire.WithDoor(ctx, s.clients.Door())
+	api.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		ctx = wire.WithWait(ctx, limit.Waited(c))
+		if s.clients != nil {
+			ctx = wire.WithDoor(ctx, s.clients.Door())
 		}
+		return ctx
 	}
 	var servers []*http.Server
 	listeners := apis

@@ -187,7 +187,7 @@ func (s *Server) join(account string, o Options) {
 	secretsmanager.Register(s.registry, s.secrets)
 	s.api = s.registry.Handler(s.auth, wire.Limits{
 		Body: l.Body, Bodies: l.BodyMemory, Nesting: l.Nesting, Members: l.Members, Elements: l.Elements, Parameters: l.Parameters,
-		InFlight: l.InFlight, Time: l.RequestTime, Admit: s.admit(),
+		InFlight: l.InFlight, Queue: l.QueueTime, Time: l.RequestTime, Admit: s.admit(),
 	})
 }
 

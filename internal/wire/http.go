@@ -42,6 +42,9 @@ type Limits struct {
 	Parameters int
 	// InFlight is how many requests may be worked on at once; default 1024.
 	InFlight int
+	// Queue is how long a request may have waited for its turn when more come than
+	// can be served; see queue. 0 is no bound.
+	Queue time.Duration
 	// Admit says whether a caller that is known now asks too often: it returns the
 	// reason, and when to come again, or "". nil admits all.
 	Admit func(c *Call) (reason string, wait time.Duration)
@@ -118,7 +121,7 @@ func (g *Registry) Handler(a Authenticator, l Limits) http.Handler {
 
 func newHandler(g *Registry, a Authenticator, l Limits) *handler {
 	l = l.withDefaults()
-	return &handler{Registry: g, auth: a, limits: l, flying: make(chan struct{}, l.InFlight)}
+	return &handler{Registry: g, auth: a, limits: l, flying: make(chan struct{}, l.InFlight), queue: queue{most: l.Queue}}
 }
 
 type handler struct {
@@ -127,6 +130,7 @@ type handler struct {
 	limits Limits
 	// flying holds one for each request that is worked on.
 	flying chan struct{}
+	queue  queue
 	// bodies is how many bytes of bodies are held, beyond the first of each.
 	bodies atomic.Int64
 }
@@ -202,6 +206,9 @@ func (h *handler) serve(ctx context.Context, x *exchange, r *http.Request) error
 		defer func() { <-h.flying }()
 	default:
 		return h.throttle(x, ThrottledInFlight, time.Second)
+	}
+	if h.queue.refuses(len(h.flying), time.Now(), waitOf(r)) {
+		return h.throttle(x, ThrottledQueue, time.Second)
 	}
 	decode := func(in Validator) *aws.Error {
 		if x.query {

@@ -12,6 +12,7 @@ import (
 // The values of Call.Throttled beside those of Limits.Admit.
 const (
 	ThrottledInFlight = "in_flight"
+	ThrottledQueue    = "queue_time"
 	ThrottledBodies   = "bodies"
 )
 

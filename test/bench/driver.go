@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -230,7 +231,16 @@ func round(clients []*client, length time.Duration, next request) (result, error
 				if begin.After(end) {
 					break
 				}
-				if _, wrong = c.do(next(w, i)); wrong != nil {
+				status, said, err := c.ask(next(w, i))
+				if err == nil && throttled(status, said) {
+					// Clients wait before they try again: SDKs up to a second, longer each time.
+					time.Sleep(rand.N(100 * time.Millisecond))
+					continue
+				}
+				if err == nil && status != http.StatusOK {
+					err = fmt.Errorf("status %d: %s", status, said)
+				}
+				if wrong = err; wrong != nil {
 					break
 				}
 				mine = append(mine, time.Since(begin))
@@ -252,6 +262,10 @@ func round(clients []*client, length time.Duration, next request) (result, error
 	r := result{PerSecond: float64(len(took)) / spent.Seconds(), answered: len(took)}
 	r.P50, r.P99 = percentiles(took)
 	return r, nil
+}
+
+func throttled(status int, said []byte) bool {
+	return status == http.StatusBadRequest && bytes.Contains(said, []byte("ThrottlingException"))
 }
 
 // percentiles sorts took.
