@@ -95,7 +95,10 @@ func NewPlace(tb testing.TB, database, settings string) Place {
 	if err := os.Mkdir(p.Dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
-	text := fmt.Sprintf("region: %s\nregions: [%s, %s]\nlisten: 127.0.0.1:0\noperations: \"\"\n", servertest.Region, servertest.Region, servertest.Other) + settings
+	text := fmt.Sprintf("region: %s\nregions: [%s, %s]\nlisten: 127.0.0.1:0\n", servertest.Region, servertest.Region, servertest.Other) + settings
+	if !strings.Contains(settings, "operations:") {
+		text += "operations: \"\"\n"
+	}
 	if database != "" {
 		text += "database: " + database + "\n"
 	}
@@ -205,7 +208,8 @@ func (s *Process) Await(tb testing.TB, p Place) {
 		}
 	}
 	var err error
-	if s.Admin, err = server.ReadCredentials(p.Dir); err != nil {
+	// A restored deployment has none.
+	if s.Admin, err = server.ReadCredentials(p.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		tb.Fatal(err)
 	}
 	s.HTTP = servertest.Client(tb, p.Dir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -53,6 +54,18 @@ func (w *Workload) Verify(ctx context.Context, t Reporter) Report {
 func (w *Workload) VerifyRecent(ctx context.Context, t Reporter) Report {
 	t.Helper()
 	return w.verify(ctx, t, false)
+}
+
+// VerifyCopy compares another deployment that was made from this one's backup, and
+// is reached at a URL with a client that trusts it, with what this one held when
+// it was last verified.
+func (w *Workload) VerifyCopy(ctx context.Context, t Reporter, url string, client *http.Client) Report {
+	t.Helper()
+	cfg := w.cfg
+	cfg.HTTP = client
+	v := &verification{w: w, t: t}
+	v.node(ctx, newClients(url, &cfg), true, false)
+	return v.report
 }
 
 func (w *Workload) verify(ctx context.Context, t Reporter, all bool) Report {

@@ -225,8 +225,8 @@ func TestFaultsAreFound(t *testing.T) {
 			_, err := s.KMS(servertest.Other).CreateKey(ctx, &kms.CreateKeyInput{})
 			return err
 		}},
-		{"has no audit record", func() error { never = "-w01-0000001\""; return nil }},
-		{"has more than one audit record", func() error { twice = "-w02-0000001\""; return nil }},
+		{"has no audit record", func() error { never = "-w01-0000001-"; return nil }},
+		{"has more than one audit record", func() error { twice = "-w02-0000001-"; return nil }},
 	} {
 		if err := tt.do(); err != nil {
 			t.Fatal(err)
