@@ -8,6 +8,7 @@ DATA     ?= $(or $(STRONGROOM_DATA),strongroom-data)
 LISTEN   ?= 127.0.0.1:4766
 FUZZTIME ?= 60
 ROUNDS   ?= 25
+MINUTES  ?= 30
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse --verify -q HEAD 2>/dev/null || echo unknown)
@@ -16,7 +17,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # Set where commands and the default folder differ, so that the lines which `make run` prints can be copied as they are.
 DATAFLAG := $(if $(filter strongroom-data,$(DATA)),, --data '$(DATA)')
 
-.PHONY: run build test lint gen crash bench check race fuzz mutants powerloss deps clean help
+.PHONY: run build test lint gen crash soak bench check race fuzz mutants powerloss deps clean help
 
 build: ## bin/strongroom, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/strongroom ./cmd/strongroom
@@ -44,6 +45,9 @@ gen: ## write the generated files again
 crash: build ## kill -9 under load ROUNDS times, on SQLite and on PostgreSQL by turns, and in the middle of every change
 	STRONGROOM_POSTGRES="$$(tools/deps/postgresql)" STRONGROOM_BINARY='$(CURDIR)/bin/strongroom' STRONGROOM_CRASH_ROUNDS=$(ROUNDS) \
 		go test -count=1 -timeout 0 -v -run 'Killed|FaultPoints|Denials' ./internal/servertest/crash
+
+soak: build ## everything at once for MINUTES; fails when the server grows
+	STRONGROOM_BINARY='$(CURDIR)/bin/strongroom' STRONGROOM_SOAK_MINUTES=$(MINUTES) go test -count=1 -timeout 0 -v ./internal/servertest/soak
 
 bench: build ## speed of the server and of the floor program, as a table and JSON
 	tools/bench

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/strongroom/strongroom/internal/aws"
 	"github.com/strongroom/strongroom/internal/wire"
@@ -34,6 +35,8 @@ func (s *Server) observe(also func(*wire.Call)) wire.Observer {
 	var meters meters
 	s.metrics.MustRegister(requests, seconds, refused, throttled)
 	s.metrics.MustRegister(s.collectors()...)
+	// Goroutines, memory and descriptors: what grows shows there first.
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return func(c *wire.Call, _ int, took time.Duration) {
 		s.endpoints.Observe(c)
 		s.denials.Observe(c)

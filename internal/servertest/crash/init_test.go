@@ -48,7 +48,7 @@ func TestKilledDuringInit(t *testing.T) {
 			})
 		})
 	}
-	seed := uint64(time.Now().UnixNano())
+	seed := seedOf(t)
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	n, _ := rounds(t, 6)

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/strongroom/strongroom/internal/audit"
 	"github.com/strongroom/strongroom/internal/pgtest"
@@ -26,7 +25,7 @@ var points = []struct {
 // something: in `make test` at one of the points, another one in each run, in
 // `make crash` at all of them.
 func TestFaultPoints(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	seed := seedOf(t)
 	t.Logf("seed %d", seed)
 	for i, engine := range []string{"sqlite", "postgresql"} {
 		t.Run(engine, func(t *testing.T) {

@@ -56,6 +56,23 @@ func rounds(t *testing.T, most int) (n int, all bool) {
 	return n, true
 }
 
+// seedVariable asks for the choices of a run that failed. The moments at which the
+// machine gets to what was chosen are its own.
+const seedVariable = "STRONGROOM_CRASH_SEED"
+
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	v := os.Getenv(seedVariable)
+	if v == "" {
+		return uint64(time.Now().UnixNano())
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", seedVariable, err)
+	}
+	return n
+}
+
 // initialised is a new deployment; database is "" for SQLite.
 func initialised(t *testing.T, database string) program.Place {
 	t.Helper()

@@ -82,7 +82,7 @@ func TestKilledDuringRestore(t *testing.T) {
 	}
 	takes := time.Since(began)
 
-	seed := uint64(time.Now().UnixNano())
+	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 0))
 	n, _ := rounds(t, 4)
 	outcomes := map[string]int{}

@@ -67,7 +67,7 @@ type tally struct {
 // everything there is to change, and compares what is there with what they were
 // told. SQLite and PostgreSQL take turns.
 func TestKilledUnderLoad(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	seed := seedOf(t)
 	n, all := rounds(t, 6)
 	total := &tally{kills: map[string]int{}}
 	t.Cleanup(func() { t.Logf("seed %d: %s", seed, total) })
