@@ -2,10 +2,12 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -162,4 +164,51 @@ func Nodes(dir string) ([]string, error) {
 	}
 	slices.Sort(out)
 	return out, nil
+}
+
+// copiedFile are the names that a file of a chain may have.
+var copiedFile = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.(pub|[0-9]{20}\.(jsonl|head))$`)
+
+// Copy writes files of chains from pieces.
+type Copy struct {
+	dir   string
+	sizes map[string]int64
+}
+
+// NewCopy makes the directory for a copy.
+func NewCopy(dir string) (*Copy, error) {
+	return &Copy{dir, make(map[string]int64)}, os.MkdirAll(dir, 0o700)
+}
+
+// Write writes a piece, which begins its file or continues it.
+func (c *Copy) Write(p Piece) error {
+	if !copiedFile.MatchString(p.Name) || p.Offset != 0 && p.Offset != c.sizes[p.Name] {
+		return fmt.Errorf("copy the audit record: %q at %d", p.Name, p.Offset)
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, p.Name), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if p.Offset == 0 {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt(p.Data, p.Offset)
+	}
+	c.sizes[p.Name] = p.Offset + int64(len(p.Data))
+	return errors.Join(err, f.Close())
+}
+
+// Close makes the copy durable.
+func (c *Copy) Close() error {
+	for name := range c.sizes {
+		f, err := os.OpenFile(filepath.Join(c.dir, name), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return syncDir(c.dir)
 }

@@ -16,6 +16,8 @@
 //	T  a table with its columns, JSON; rows follow
 //	R  a row: each column after its length in four bytes; BIGINT as eight bytes,
 //	   BOOLEAN as one
+//	A  a part of a file of the audit record: where in it (8 bytes), the length of its
+//	   name (2), the name, the bytes; at 0 the file begins anew
 //	E  SHA-256 of everything before this frame: the last one
 //
 // The order of rows means nothing.
@@ -66,7 +68,20 @@ type Summary struct {
 	Header
 	Keys int              `json:"storageKeys"`
 	Rows map[string]int64 `json:"rows"`
+	// AuditBytes is the size of the audit record that is in it.
+	AuditBytes int64 `json:"auditBytes"`
 }
+
+// Piece is a part of a file of the audit record.
+type Piece struct {
+	Name   string
+	Offset int64
+	Data   []byte
+}
+
+// Files returns what there is of the audit record beyond done, which says how much of
+// each file was returned before: about max bytes, less when that is all.
+type Files func(done map[string]int64, max int) ([]Piece, error)
 
 // ErrDamaged means that a backup is cut short or altered.
 var ErrDamaged = errors.New("the backup is cut short or altered")
@@ -103,8 +118,10 @@ func (w *writer) json(kind byte, v any) error {
 }
 
 // Write writes the store as it is at one moment: everything committed before the
-// call is in it. to must be encrypted: what is written holds the storage keys.
-func Write(ctx context.Context, to io.Writer, db *store.DB, root seal.Provider, h Header) (Summary, error) {
+// call is in it. to must be encrypted: what is written holds the storage keys. The
+// audit record follows, as it is after that moment: so it holds whatever a signed head
+// in the database names. record may be nil.
+func Write(ctx context.Context, to io.Writer, db *store.DB, root seal.Provider, h Header, record Files) (Summary, error) {
 	out := Summary{Header: h, Rows: make(map[string]int64)}
 	w := &writer{bufio.NewWriterSize(to, 64<<10), sha256.New()}
 	begun := false
@@ -144,10 +161,60 @@ func Write(ctx context.Context, to io.Writer, db *store.DB, root seal.Provider, 
 	if err != nil {
 		return out, err
 	}
+	if record != nil {
+		if out.AuditBytes, err = writeFiles(ctx, w, record); err != nil {
+			return out, fmt.Errorf("write backup of the audit record: %w", err)
+		}
+	}
 	if err := w.frame('E', w.sum.Sum(nil)); err != nil {
 		return out, err
 	}
 	return out, w.w.Flush()
+}
+
+// chunk is how much of the audit record is in memory at once.
+const chunk = 4 << 20
+
+func writeFiles(ctx context.Context, w *writer, record Files) (n int64, err error) {
+	done := make(map[string]int64)
+	for {
+		pieces, err := record(done, chunk)
+		if err != nil {
+			return n, err
+		}
+		size := 0
+		for _, p := range pieces {
+			b := binary.BigEndian.AppendUint64(nil, uint64(p.Offset))
+			b = binary.BigEndian.AppendUint16(b, uint16(len(p.Name)))
+			if err := w.frame('A', append(append(b, p.Name...), p.Data...)); err != nil {
+				return n, err
+			}
+			done[p.Name] = p.Offset + int64(len(p.Data))
+			size += len(p.Data)
+		}
+		n += int64(size)
+		// The record grows while it is read: what has come since is for the next
+		// backup.
+		if size < chunk {
+			return n, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+	}
+}
+
+func parsePiece(b []byte) (p Piece, err error) {
+	if len(b) < 10 {
+		return p, ErrDamaged
+	}
+	p.Offset = int64(binary.BigEndian.Uint64(b))
+	n := int(binary.BigEndian.Uint16(b[8:]))
+	if b = b[10:]; len(b) < n || p.Offset < 0 {
+		return p, ErrDamaged
+	}
+	p.Name, p.Data = string(b[:n]), b[n:]
+	return p, nil
 }
 
 func writeKeys(ctx context.Context, w *writer, tx store.Tx, root seal.Provider) (int, error) {

@@ -27,7 +27,8 @@ func stream(tb testing.TB) []byte {
 	}
 	_, err := w.Write([]byte(magic))
 	err = errors.Join(err, w.json('H', Header{Account: "111122223333", At: time.Unix(1, 0).UTC()}),
-		w.frame('K', append(make([]byte, 40), "id"...)), w.json('T', sample), w.frame('R', row), w.frame('R', row))
+		w.frame('K', append(make([]byte, 40), "id"...)), w.json('T', sample), w.frame('R', row), w.frame('R', row),
+		w.frame('A', append(append(make([]byte, 9), 1), "fbytes"...)))
 	err = errors.Join(err, w.frame('E', w.sum.Sum(nil)), w.w.Flush())
 	if err != nil {
 		tb.Fatal(err)
@@ -39,6 +40,7 @@ func stream(tb testing.TB) []byte {
 type kept struct {
 	keys []keyring.Bare
 	rows [][]any
+	file Piece
 }
 
 func (k *kept) key(b keyring.Bare) error { k.keys = append(k.keys, b); return nil }
@@ -57,10 +59,15 @@ func TestReadWhatWasWritten(t *testing.T) {
 	if want := `[text -2 [0 255] true]`; fmt.Sprint(k.rows[1]) != want {
 		t.Errorf("row %v, want %s", k.rows[1], want)
 	}
+	if k.file.Name != "f" || string(k.file.Data) != "bytes" || got.AuditBytes != 5 {
+		t.Errorf("file %+v", k.file)
+	}
 	if len(k.keys) != 1 || k.keys[0].ID != "id" {
 		t.Errorf("keys %v", k.keys)
 	}
 }
+
+func (k *kept) piece(p Piece) error { k.file = p; return nil }
 
 // TestReadRefuses: the hash alone notices every cut and every changed bit, so that
 // the proof does not rest on the encryption only.

@@ -75,3 +75,12 @@ func Decrypt(from io.Reader, ids Identities) (io.Reader, error) {
 	}
 	return r, nil
 }
+
+// Once makes a recipient that only this process can read for.
+func Once() (recipient string, ids Identities, err error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", nil, err
+	}
+	return id.Recipient().String(), Identities{id}, nil
+}

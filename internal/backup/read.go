@@ -26,6 +26,7 @@ type sink interface {
 	key(keyring.Bare) error
 	table(store.Table) error
 	row(store.Table, []any) error
+	piece(Piece) error
 }
 
 // Verify reads a backup to its end and says what is in it. Nothing is stored.
@@ -36,18 +37,39 @@ type nothing struct{}
 func (nothing) key(keyring.Bare) error       { return nil }
 func (nothing) table(store.Table) error      { return nil }
 func (nothing) row(store.Table, []any) error { return nil }
+func (nothing) piece(Piece) error            { return nil }
+
+// Rows calls fn with every row of the tables that want names, and reads to the end: an
+// error means that the rows are not to be believed.
+func Rows(from io.Reader, want func(table string) bool, fn func(store.Table, []any) error) (Summary, error) {
+	return read(from, &picker{want: want, fn: fn})
+}
+
+type picker struct {
+	nothing
+	want func(string) bool
+	fn   func(store.Table, []any) error
+}
+
+func (p *picker) row(t store.Table, values []any) error {
+	if !p.want(t.Name) {
+		return nil
+	}
+	return p.fn(t, values)
+}
 
 // ErrNotEmpty means that a store to restore into holds something.
 var ErrNotEmpty = errors.New("the store is not empty")
 
-// Load puts a backup into an empty store, with the storage keys under root. An
-// error leaves it to the caller's transaction that nothing is kept.
-func Load(ctx context.Context, from io.Reader, db *store.DB, tx store.Tx, root seal.Provider) (Summary, error) {
+// Load puts a backup into an empty store, with the storage keys under root, and hands
+// the audit record to files. An error leaves it to the caller's transaction that
+// nothing is kept.
+func Load(ctx context.Context, from io.Reader, db *store.DB, tx store.Tx, root seal.Provider, files func(Piece) error) (Summary, error) {
 	schema, err := store.Schema(tx)
 	if err != nil {
 		return Summary{}, err
 	}
-	l := &loader{ctx: ctx, tx: tx, root: root, known: make(map[string]store.Table)}
+	l := &loader{ctx: ctx, tx: tx, root: root, files: files, known: make(map[string]store.Table)}
 	tables, err := db.Tables(tx)
 	if err != nil {
 		return Summary{}, err
@@ -79,6 +101,7 @@ type loader struct {
 	ctx   context.Context
 	tx    store.Tx
 	root  seal.Provider
+	files func(Piece) error
 	known map[string]store.Table
 	// Rows of at wait for being inserted together.
 	at   store.Table
@@ -90,6 +113,8 @@ const (
 	maxBatch = 4 << 20 // bytes of values in one statement
 	maxParts = 30_000  // parameters in one statement: SQLite takes 32,766
 )
+
+func (l *loader) piece(p Piece) error { return l.files(p) }
 
 func (l *loader) key(b keyring.Bare) error { return keyring.Import(l.ctx, l.tx, l.root, b) }
 
@@ -241,6 +266,12 @@ func read(from io.Reader, to sink) (out Summary, err error) {
 			if err == nil {
 				out.Rows[at.Name]++
 				err = to.row(at, values)
+			}
+		case 'A':
+			var p Piece
+			if p, err = parsePiece(payload); err == nil {
+				out.AuditBytes += int64(len(p.Data))
+				err = to.piece(p)
 			}
 		case 'E':
 			return out, r.end(payload)

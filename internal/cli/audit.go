@@ -15,7 +15,6 @@ import (
 	"github.com/strongroom/strongroom/internal/audit"
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/server"
-	"github.com/strongroom/strongroom/internal/store"
 )
 
 func newAudit(env *Env) *cobra.Command {
@@ -75,10 +74,10 @@ func storedHeads(ctx context.Context, env *Env, data, node string) ([]audit.Head
 			return nil, err
 		}
 	}
-	db, err := store.Open(ctx, store.Config{Dir: data, URL: cfg.Database, Log: quiet(env)})
+	db, done, err := server.OpenStore(ctx, cfg, quiet(env))
 	if err != nil {
 		return nil, err
 	}
 	heads, err := audit.StoredHeads(ctx, db, node)
-	return heads, errors.Join(err, db.Close())
+	return heads, errors.Join(err, done())
 }

@@ -19,7 +19,7 @@ import (
 func newBackup(env *Env) *cobra.Command {
 	var data, output, passphrase string
 	var recipients []string
-	var asJSON bool
+	var asJSON, noAudit bool
 	c := &cobra.Command{
 		Use:   "backup",
 		Short: "Write everything stored into one encrypted file",
@@ -27,8 +27,8 @@ func newBackup(env *Env) *cobra.Command {
 recipients or whoever knows a passphrase can read: on a running or a stopped
 server, SQLite or PostgreSQL. "strongroom restore" reads it into either.
 
-The root key is not in it and not needed to restore. The files of the audit
-record are not in it either: copy the directory "audit" beside it.`,
+The audit record of this node is in it, unless --no-audit says otherwise. The
+root key is not, and is not needed to restore.`,
 		Example: `  strongroom backup --recipient age1... --output backup.age
   strongroom backup --passphrase-file /run/keys/backup --output - | ssh host 'cat > backup.age'`,
 		Args: arguments(),
@@ -41,7 +41,7 @@ record are not in it either: copy the directory "audit" beside it.`,
 			case len(recipients) > 0 && passphrase != "":
 				return usageError{errors.New("--recipient and --passphrase-file exclude each other")}
 			}
-			in := server.BackupRequest{Recipients: recipients, Release: buildOf(env).Version}
+			in := server.BackupRequest{Recipients: recipients, Release: buildOf(env).Version, NoAudit: noAudit}
 			if len(recipients) == 0 {
 				var err error
 				if in.Passphrase, err = readPassphrase(c.Context(), env, passphrase, true); err != nil {
@@ -63,6 +63,7 @@ record are not in it either: copy the directory "audit" beside it.`,
 	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write, \"-\" for standard output; it must not exist")
 	c.Flags().StringArrayVarP(&recipients, "recipient", "r", nil, "age `RECIPIENT` who can read it (age1...); may be repeated")
 	c.Flags().StringVar(&passphrase, "passphrase-file", "", "`FILE` with the passphrase (without recipients, the default is to ask)")
+	c.Flags().BoolVar(&noAudit, "no-audit", false, "leave the audit record out")
 	return c
 }
 

@@ -79,7 +79,7 @@ func serve(ctx context.Context, env *Env, cfg config.Config, load func() (config
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log, Reload: load, Memory: kept})
+	s, err := server.Open(ctx, server.Options{Config: cfg, Log: log, Reload: load, Memory: kept, Release: buildOf(env).Version})
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}

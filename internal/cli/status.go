@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/strongroom/strongroom/internal/server"
+	"github.com/strongroom/strongroom/internal/ship"
 )
 
 func newStatus(env *Env) *cobra.Command {
@@ -58,6 +60,17 @@ func privateEndpoints(n *server.NetworkStatus) string {
 	return strconv.Itoa(n.Endpoints)
 }
 
+// shipped says how the copy to a target goes.
+func shipped(s *ship.Status) string {
+	switch {
+	case s == nil:
+		return "no"
+	case s.Until.IsZero():
+		return "to " + s.Target + ", no whole copy of the database yet"
+	}
+	return fmt.Sprintf("to %s, restorable from %s to %s, %.0f s behind, stream %s", s.Target, s.Since.Format(time.RFC3339), s.Until.Format(time.RFC3339), s.Lag, s.Stream)
+}
+
 func printStatus(env *Env, data string, st *server.Status) error {
 	err := printFields(env.Stdout, [][2]string{
 		{"Running", "yes"},
@@ -69,6 +82,7 @@ func printStatus(env *Env, data string, st *server.Status) error {
 		{"Regions", strings.Join(st.Regions, ", ")},
 		{"Memory", st.Memory.String()},
 		{"Audit", st.Audit.Durability + ", node " + st.Node},
+		{"Shipped", shipped(st.Ship)},
 	})
 	if err != nil || len(st.Warnings) == 0 {
 		return err

@@ -65,6 +65,7 @@ type Config struct {
 	Denials Denials `yaml:"denials"`
 	Quotas  Quotas  `yaml:"quotas"`
 	Memory  Memory  `yaml:"memory"`
+	Backup  Backup  `yaml:"backup,omitempty"`
 	Log     Log     `yaml:"log"`
 }
 
@@ -207,6 +208,36 @@ type Memory struct {
 	Dumps bool `yaml:"dumps"`
 }
 
+// Backup says what is copied elsewhere while the server works.
+type Backup struct {
+	Ship Ship `yaml:"ship,omitempty"`
+}
+
+// Ship sends a SQLite store to a target, commit by commit, so that it can be restored
+// as it was at any moment.
+type Ship struct {
+	// To is a directory, or s3://bucket/prefix; empty for none.
+	To string `yaml:"to,omitempty"`
+	// Recipients can restore (age1...).
+	Recipients []string `yaml:"recipients,omitempty"`
+	// Endpoint is the https URL of a bucket that is not Amazon's, Region its region.
+	Endpoint string `yaml:"endpoint,omitempty"`
+	Region   string `yaml:"region,omitempty"`
+	// CredentialsFile is a file as AWS's tools have it, for the bucket; without it
+	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY count. A relative path begins in the
+	// data directory.
+	CredentialsFile string `yaml:"credentials_file,omitempty"`
+	// Interval is how often commits are sent: what a lost machine takes with it.
+	Interval time.Duration `yaml:"interval,omitempty"`
+	// BaseEvery is how often the whole database is copied, Retention how far back it
+	// can be restored.
+	BaseEvery time.Duration `yaml:"base_every,omitempty"`
+	Retention time.Duration `yaml:"retention,omitempty"`
+	// Spool bounds what waits in the data directory for a target that does not take
+	// it, in bytes.
+	Spool int64 `yaml:"spool,omitempty"`
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
@@ -227,6 +258,7 @@ func Default() Config {
 		Egress:  Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
 		Denials: Denials{Keep: 90 * 24 * time.Hour, PerAccount: 100_000},
 		Memory:  Memory{Lock: "auto"},
+		Backup:  Backup{Ship{Interval: time.Second, BaseEvery: 24 * time.Hour, Retention: 7 * 24 * time.Hour, Spool: 1 << 30}},
 		Log:     Log{Level: "info", Format: "text"},
 	}
 }
@@ -449,6 +481,9 @@ func (c *Config) Validate() error {
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		return wrong("log.level", "log level %q is none of debug, info, warn and error", c.Log.Level)
+	}
+	if err := c.validateShip(); err != nil {
+		return err
 	}
 	return c.validateNetwork()
 }

@@ -42,6 +42,41 @@ func Export(ctx context.Context, tx store.Tx, p seal.Provider) ([]Bare, error) {
 	return out, nil
 }
 
+// IDs lists the storage keys that are stored.
+func IDs(tx store.Tx) ([]string, error) {
+	keys, err := inTx(tx).Load(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.ID)
+	}
+	return out, nil
+}
+
+// Replace puts storage keys under another root key in the place of those that are
+// stored, which that key does not open. All of those must be among them.
+func Replace(ctx context.Context, tx store.Tx, p seal.Provider, from []Bare) (int, error) {
+	ids, err := IDs(tx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(`DELETE FROM keyring`); err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		i := slices.IndexFunc(from, func(b Bare) bool { return b.ID == id })
+		if i < 0 {
+			return 0, fmt.Errorf("storage key %s is missing", id)
+		}
+		if err := Import(ctx, tx, p, from[i]); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
 // Import wraps a storage key under another root key and stores it.
 func Import(ctx context.Context, tx store.Tx, p seal.Provider, b Bare) error {
 	if _, err := parseID(b.ID); err != nil {

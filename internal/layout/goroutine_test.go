@@ -13,7 +13,7 @@ var goroutines = map[string]struct {
 	starts int
 	why    string
 }{
-	"internal/server/serve.go":              {4, "jobs catch each run; watchNetwork's reload is caught; net/http catches each connection; Close only waits"},
+	"internal/server/serve.go":              {5, "jobs catch each run; so does shipping; watchNetwork's reload is caught; net/http catches each connection; Close only waits"},
 	"internal/jobs/jobs.go":                 {1, "each run is caught and runs again"},
 	"internal/endpoint/gate.go":             {2, "accept only hands on; admit is caught"},
 	"internal/endpoint/manager.go":          {3, "run is net/http's, which catches each connection; two shut down"},

@@ -42,11 +42,11 @@ func CheckStore(ctx context.Context, cfg config.Config, log *slog.Logger) (_ Sto
 	if err != nil {
 		return StoreReport{}, err
 	}
-	db, err := store.Open(ctx, store.Config{Dir: cfg.Data, URL: cfg.Database, Log: log})
+	db, done, err := OpenStore(ctx, cfg, log)
 	if err != nil {
 		return StoreReport{}, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, done()) }()
 	return checkStore(ctx, db, root)
 }
 

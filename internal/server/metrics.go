@@ -99,7 +99,7 @@ func (s *Server) collectors() []prometheus.Collector {
 	counter := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f)
 	}
-	return []prometheus.Collector{
+	return append(s.shipCollectors(), []prometheus.Collector{
 		gauge("strongroom_connections_open", "Connections open at the public listeners.", func() float64 { return float64(s.public.Open()) }),
 		counter("strongroom_connections_refused_total", "Connections refused because their address had too many, at any listener.", func() float64 { return float64(s.addresses.Refused()) }),
 		gauge("strongroom_store_writes_waiting", "Writes that wait for their turn.", func() float64 { return float64(s.db.Stats().Waiting) }),
@@ -123,5 +123,5 @@ func (s *Server) collectors() []prometheus.Collector {
 		counter("strongroom_store_commits_lost_total", "Commits whose answer was lost and whose outcome was looked up.", func() float64 { return float64(s.db.Stats().Lost) }),
 		gauge("strongroom_store_connections_used", "Connections to the database in use.", func() float64 { return float64(s.db.Stats().Readers) }),
 		counter("strongroom_store_retries_total", "Writes that ran again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) }),
-	}
+	}...)
 }

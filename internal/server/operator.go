@@ -17,6 +17,7 @@ import (
 	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/iam"
 	"github.com/strongroom/strongroom/internal/memory"
+	"github.com/strongroom/strongroom/internal/ship"
 )
 
 // rootLifetime is how long root credentials live.
@@ -67,6 +68,8 @@ type Status struct {
 	} `json:"audit"`
 	Network NetworkStatus `json:"network"`
 	Memory  MemoryStatus  `json:"memory"`
+	// Ship is how the copy to a target goes; nil when there is none.
+	Ship *ship.Status `json:"ship,omitempty"`
 }
 
 // MemoryStatus is what the system has promised about the process's memory.
@@ -130,6 +133,11 @@ func (s *Server) Status() Status {
 	}
 	if wait := s.db.Stats().ClockWait; wait > 0 {
 		out.Warnings = append(out.Warnings, "the clock was set ahead, or the server off: nothing whose time has come is destroyed before it has run for another "+wait.String())
+	}
+	if s.ship != nil {
+		st := s.ship.Status()
+		out.Ship = &st
+		out.Warnings = append(out.Warnings, shipWarnings(&st, s.now())...)
 	}
 	if out.Audit.Lost {
 		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")

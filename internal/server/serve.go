@@ -80,6 +80,9 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 		wg.Go(func() { s.RunJobs(jobsCtx) })
 	}
 	wg.Go(func() { s.watchNetwork(jobsCtx) })
+	if s.ship != nil {
+		wg.Go(func() { s.ship.Run(jobsCtx) })
+	}
 	failed := make(chan error, len(servers))
 	for i, server := range servers {
 		wg.Go(func() {
@@ -112,7 +115,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	err = errors.Join(err, <-private)
 	wg.Wait()
-	return err
+	return errors.Join(err, s.shipRest(end))
 }
 
 func closeAll(listeners []net.Listener) {

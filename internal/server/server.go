@@ -34,6 +34,7 @@ import (
 	"github.com/strongroom/strongroom/internal/oidc"
 	"github.com/strongroom/strongroom/internal/seal"
 	"github.com/strongroom/strongroom/internal/secretsmanager"
+	"github.com/strongroom/strongroom/internal/ship"
 	"github.com/strongroom/strongroom/internal/store"
 	"github.com/strongroom/strongroom/internal/sts"
 	"github.com/strongroom/strongroom/internal/wire"
@@ -58,6 +59,8 @@ type Options struct {
 
 	// Memory is what the system has promised about the process.
 	Memory memory.State
+	// Release is the program's, for whoever restores what is shipped.
+	Release string
 
 	// begun is what Init knows of the node before there is a node.json.
 	begun state
@@ -90,6 +93,7 @@ type Server struct {
 	rates     *limit.Limiter    // nil without bounds
 	clients   *endpoint.Clients // nil unless the public listeners ask for certificates
 	egress    *egress.Dialer    // the one way out
+	ship      *ship.Shipper     // nil unless the store is shipped
 
 	endpoints *endpoint.Manager // listens from Serve on
 	reload    func() (config.Config, error)
@@ -113,8 +117,17 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	node := o.begun
+	if node == (state{}) {
+		if node, err = readState(o.Config.Data); err != nil {
+			return nil, err
+		}
+		if s.ship, err = newShipper(o.Config, node, o.Release, o.Now, o.Log, s.ownAddresses); err != nil {
+			return nil, err
+		}
+	}
 	s.db, err = store.Open(ctx, store.Config{
-		Dir: o.Config.Data, URL: o.Config.Database, Now: o.Now, Log: o.Log,
+		Dir: o.Config.Data, URL: o.Config.Database, Now: o.Now, Log: o.Log, Follower: follower(s.ship),
 		Audit: func(ctx context.Context, tx store.Tx) error { return s.audit.Intent(ctx, tx) },
 	})
 	if err != nil {
@@ -123,12 +136,6 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	s.keys, err = keyring.Open(ctx, keyring.SQL{Read: s.db.Read, Change: s.db.Write}, root, s.now)
 	if err != nil {
 		return nil, err
-	}
-	node := o.begun
-	if node == (state{}) {
-		if node, err = readState(o.Config.Data); err != nil {
-			return nil, err
-		}
 	}
 	durability := audit.Written
 	if o.Config.Audit.Durability == "synced" {
@@ -139,6 +146,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		SegmentSize: o.Config.Audit.SegmentSize, Durability: durability, Now: o.Now, Log: o.Log, Fault: o.Fault,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err = s.attachShipper(root); err != nil {
 		return nil, err
 	}
 	if s.egress, err = openEgress(o.Config, s.now, s.ownAddresses); err != nil {
@@ -260,8 +270,14 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.keys != nil {
 		s.keys.Close()
 	}
+	if s.ship != nil {
+		s.ship.Stop()
+	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.ship != nil {
+		errs = append(errs, s.ship.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -14,7 +14,6 @@ import (
 	"filippo.io/age"
 
 	"github.com/strongroom/strongroom/internal/backup"
-	"github.com/strongroom/strongroom/internal/keyring"
 )
 
 // streamHeader is the stream's first object: age, to the recipients.
@@ -172,19 +171,18 @@ func (s *Shipper) change(stream string, fn func(*state)) error {
 
 // sendKeys brings storage keys to the target that it does not have.
 func (s *Shipper) sendKeys(ctx context.Context, stream string) error {
-	keys, err := s.src.Keys(ctx)
+	s.take.Lock()
+	have, number := s.st.Keys, s.st.Numbered+1
+	s.take.Unlock()
+	fresh, err := s.src.Keys(ctx, have)
 	if err != nil {
 		return fmt.Errorf("read the storage keys: %w", err)
 	}
 	defer func() {
-		for _, k := range keys {
+		for _, k := range fresh {
 			clear(k.Secret)
 		}
 	}()
-	s.take.Lock()
-	have, number := s.st.Keys, s.st.Numbered+1
-	s.take.Unlock()
-	fresh := slices.DeleteFunc(slices.Clone(keys), func(k keyring.Bare) bool { return slices.Contains(have, k.ID) })
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -205,7 +203,7 @@ func (s *Shipper) sendKeys(ctx context.Context, stream string) error {
 		return err
 	}
 	return s.change(stream, func(st *state) {
-		st.Numbered = number
+		st.Numbered, st.Keys = number, slices.Clone(st.Keys)
 		for _, k := range fresh {
 			st.Keys = append(st.Keys, k.ID)
 		}

@@ -63,8 +63,8 @@ type Sealer interface {
 type Source struct {
 	DB     *store.DB
 	Sealer Sealer
-	// Keys returns the storage keys, which the shipper clears.
-	Keys func(ctx context.Context) ([]keyring.Bare, error)
+	// Keys returns the storage keys but those in have. The shipper clears them.
+	Keys func(ctx context.Context, have []string) ([]keyring.Bare, error)
 	// Audit returns what is durable of the audit record beyond what is done, about
 	// max bytes of it.
 	Audit func(done map[string]int64, max int) ([]Piece, error)

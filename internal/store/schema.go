@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Table is a table as both engines have it.
 type Table struct {
@@ -54,4 +57,18 @@ func (db *DB) Tables(tx Tx) ([]Table, error) {
 func Schema(tx Tx) (n int64, err error) {
 	err = tx.QueryRow(`SELECT number FROM store_migrations ORDER BY number DESC LIMIT 1`).Scan(&n)
 	return n, err
+}
+
+// sameSchema fails unless the store has exactly these migrations' schema.
+func (db *DB) sameSchema(ctx context.Context, list []migration) error {
+	return db.Read(ctx, func(tx Tx) error {
+		n, err := Schema(tx)
+		if err != nil {
+			return fmt.Errorf("it is no store: %w", err)
+		}
+		if want := list[len(list)-1].number; n != want {
+			return fmt.Errorf("the store is of schema %d, this release has %d", n, want)
+		}
+		return nil
+	})
 }

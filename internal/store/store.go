@@ -70,6 +70,9 @@ type Config struct {
 	// Follower reads SQLite's write-ahead log along; nil when nobody does. Unused
 	// with URL.
 	Follower Follower
+	// AsIs opens a store of this release's schema for a look at it, and changes
+	// nothing; of any other schema it is an error.
+	AsIs bool
 }
 
 // DB is an open store. Its methods may be called concurrently, but never from
@@ -168,6 +171,9 @@ func open(ctx context.Context, c Config, migrations fs.FS) (_ *DB, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
+	if c.AsIs {
+		return db, db.sameSchema(ctx, list)
+	}
 	if err := migrate(ctx, db.engine, list); err != nil {
 		return nil, fmt.Errorf("migrate store: %w", err)
 	}
