@@ -254,8 +254,8 @@ func TestAnyMoment(t *testing.T) {
 		wg.Wait()
 		moments = append(moments, time.Now())
 	}
-	for round := range 14 {
-		load(1+random.IntN(4), 20+random.IntN(60))
+	for round := range 10 {
+		load(1+random.IntN(4), 10+random.IntN(30))
 		switch what := random.IntN(7); {
 		case round == 5 || what == 0:
 			b.close()
@@ -282,7 +282,7 @@ func TestAnyMoment(t *testing.T) {
 		t.Errorf("%d gaps", gaps)
 	}
 	for _, r := range model { // Also moments within a round.
-		if random.IntN(100) == 0 {
+		if random.IntN(len(model)/10) == 0 {
 			moments = append(moments, r.ended)
 		}
 	}

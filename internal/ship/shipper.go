@@ -279,7 +279,12 @@ func (s *Shipper) continues() string {
 		return ""
 	}
 	if s.clean {
+		// What is written next is a run of its own. That has to be known even if this
+		// process takes nothing of it.
 		s.st.At = place{}
+		if err := s.spool.save(&s.st); err != nil {
+			return err.Error()
+		}
 		return ""
 	}
 	f, err := os.Open(s.wal)
@@ -291,6 +296,9 @@ func (s *Shipper) continues() string {
 	switch {
 	case err != nil:
 		return "the database's log cannot be read"
+	case s.st.At.Salt == 0 && s.noted(start.Salt):
+		s.st.At = start // Begun by a process that took nothing, and noted its commits.
+		return ""
 	case start.run == s.st.At.run:
 		if sum, err := s.st.At.sumAt(f); err != nil || sum != s.st.At.Sum {
 			return "the database's log is another one"
@@ -301,6 +309,12 @@ func (s *Shipper) continues() string {
 		return ""
 	}
 	return "the database was written to without being shipped"
+}
+
+func (s *Shipper) noted(salt uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.marks, func(m mark) bool { return m.salt == salt })
 }
 
 // breakOff notes that commits are lost to the stream, which goes on behind a gap.
