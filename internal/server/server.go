@@ -211,7 +211,12 @@ func (s *Server) Metrics() prometheus.Gatherer { return s.metrics }
 func (s *Server) Config() config.Config { return s.config }
 
 // RunJobs does the deployment's own work until ctx ends.
-func (s *Server) RunJobs(ctx context.Context) { jobs.Run(ctx, s.db, s.log, s.jobs()...) }
+func (s *Server) RunJobs(ctx context.Context) {
+	if err := s.db.EndLeases(ctx); err != nil {
+		s.log.WarnContext(ctx, "jobs may rest until the leases of an earlier process have run out", "error", err)
+	}
+	jobs.Run(ctx, s.db, s.log, s.jobs()...)
+}
 
 // RunJobsOnce runs every job once, one after the other in a fixed order and
 // without its lease, and returns the first error. It is for servers opened with
