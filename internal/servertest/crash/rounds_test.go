@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -200,6 +201,9 @@ func (d *deployment) end(t *testing.T) {
 	d.server.Kill()
 	check(t, d.place)
 	sound(t, d.place, false)
+	if !t.Failed() {
+		os.RemoveAll(d.place.Dir) // Many stores come and go in one test.
+	}
 }
 
 func (s *tally) add(r workload.Report, acknowledged int) {
