@@ -106,6 +106,7 @@ func (s *Server) collectors() []prometheus.Collector {
 		counter("strongroom_store_commits_total", "Committed writes.", func() float64 { return float64(s.db.Stats().Commits) }),
 		counter("strongroom_store_batches_total", "Transactions that they shared.", func() float64 { return float64(s.db.Stats().Batches) }),
 		counter("strongroom_store_rollbacks_total", "Writes that were not committed.", func() float64 { return float64(s.db.Stats().Rollbacks) }),
+		counter("strongroom_store_primary_changes_total", "How often another database server took the writes.", func() float64 { return float64(s.db.Stats().Primaries) }),
 		counter("strongroom_denials_explained_total", "Denied calls whose explanation was written.", func() float64 { return float64(s.denials.Stats().Written) }),
 		counter("strongroom_denials_dropped_total", "Denied calls whose explanation was dropped: too many came at once.", func() float64 { return float64(s.denials.Stats().Dropped) }),
 		gauge("strongroom_denials_waiting", "Explanations that wait to be written.", func() float64 { return float64(s.denials.Stats().Waiting) }),

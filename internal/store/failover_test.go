@@ -303,7 +303,7 @@ func TestChangeOfPrimary(t *testing.T) {
 		t.Errorf("asked %d first; %s", conn.host, logged.String())
 	}
 	p.found(0)
-	if !strings.Contains(logged.String(), "takes the writes now") || p.is(1) {
+	if !strings.Contains(logged.String(), "takes the writes now") || p.is(1) || p.changes.Load() != 1 {
 		t.Errorf("logged %q", logged.String())
 	}
 }

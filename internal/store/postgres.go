@@ -36,8 +36,10 @@ const (
 	idleTimeout = 10 * time.Second
 	// commitTimeout bounds a commit, which is awaited even if its caller left.
 	commitTimeout = 15 * time.Second
-	// resolveTimeout bounds the search for the outcome of a lost commit.
-	resolveTimeout = 30 * time.Second
+	// resolveTimeout bounds the search for the outcome of a lost commit. It is
+	// longer than the failover of a cluster takes, some 30 seconds, and leaves time
+	// to answer the caller (limits.write_time).
+	resolveTimeout = 40 * time.Second
 	// lookUpTimeout bounds one try of it.
 	lookUpTimeout = 5 * time.Second
 	// rollbackTimeout bounds a rollback before the connection is dropped.
@@ -378,6 +380,7 @@ func (p *postgres) stats() Stats {
 		Rollbacks: p.rollbacks.Load(),
 		Retries:   p.retries.Load(),
 		Lost:      p.lost.Load(),
+		Primaries: p.primary.changes.Load(),
 		Readers:   int64(p.pool.inUse()),
 	}
 	p.health.fill(&s)

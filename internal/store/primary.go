@@ -35,6 +35,7 @@ type primary struct {
 	log   *slog.Logger
 
 	current atomic.Int64 // in hosts, or nobody
+	changes atomic.Int64
 }
 
 func newPrimary(config *pgx.ConnConfig, limit time.Duration, log *slog.Logger) *primary {
@@ -130,6 +131,7 @@ func (p *primary) dial(ctx context.Context, host int) (_ *postgresConn, err erro
 func (p *primary) found(host int) {
 	before := int(p.current.Swap(int64(host)))
 	if before != nobody && before != host {
+		p.changes.Add(1)
 		p.log.Warn("another database server takes the writes now", slog.String("server", p.address(host)), slog.String("before", p.address(before)))
 	}
 }

@@ -119,7 +119,10 @@ type Stats struct {
 	Retries int64
 	// Lost is the number of commits whose answer was lost and looked up.
 	Lost int64
-	// Readers is the number of connections in use for reading.
+	// Primaries is how often another server of the database took the writes.
+	Primaries int64
+	// Readers is the number of connections in use: for reading, and on PostgreSQL
+	// for writing, too.
 	Readers int64
 	// DownSince is when the database stopped answering; zero while it answers.
 	DownSince time.Time
