@@ -9,6 +9,7 @@ LISTEN   ?= 127.0.0.1:4766
 FUZZTIME ?= 60
 ROUNDS   ?= 25
 MINUTES  ?= 30
+FAILOVERS ?= 10
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse --verify -q HEAD 2>/dev/null || echo unknown)
@@ -17,7 +18,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # Set where commands and the default folder differ, so that the lines which `make run` prints can be copied as they are.
 DATAFLAG := $(if $(filter strongroom-data,$(DATA)),, --data '$(DATA)')
 
-.PHONY: run build test lint gen crash soak bench check race fuzz mutants powerloss deps clean help
+.PHONY: run build test cluster lint gen crash soak bench check race fuzz mutants powerloss deps clean help
 
 build: ## bin/strongroom, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/strongroom ./cmd/strongroom
@@ -32,9 +33,16 @@ test: build ## every test: both databases, the Go SDK, boto3 and the AWS CLI aga
 	@export STRONGROOM_POSTGRES="$$(tools/deps/postgresql)"; \
 	export STRONGROOM_CLIENTS="$$(tools/deps/clients)"; \
 	export STRONGROOM_BINARY='$(CURDIR)/bin/strongroom'; \
+	if [[ $$(id -u) -eq 0 ]]; then STRONGROOM_CLUSTER="$$(tools/deps/cluster || true)"; export STRONGROOM_CLUSTER; fi; \
 	echo 'go test ./...'; go test ./...; \
 	cd test/conformance; echo 'go test ./... (test/conformance)'; go test -count=1 ./...; \
 	cd ../faults; echo 'go test ./... (test/faults)'; go test -count=1 ./...
+
+cluster: build ## three nodes over PostgreSQL under Patroni, broken in every way; the primary killed FAILOVERS times
+	@tools/deps/system iproute2
+	@export STRONGROOM_POSTGRES="$$(tools/deps/postgresql)" STRONGROOM_CLUSTER="$$(tools/deps/cluster)"; \
+	export STRONGROOM_BINARY='$(CURDIR)/bin/strongroom' STRONGROOM_CLUSTER_FAILOVERS='$(FAILOVERS)'; \
+	cd test/faults; go test -count=1 -v -timeout 0 ./cluster
 
 lint: ## go vet, staticcheck, govulncheck, gofmt, generated files up to date
 	tools/lint
