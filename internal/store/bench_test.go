@@ -46,7 +46,7 @@ func BenchmarkGet(b *testing.B) {
 		})
 		b.Run("16", func(b *testing.B) {
 			b.ReportAllocs()
-			b.SetParallelism(8)
+			b.SetParallelism(32)
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
 					get(b, i)

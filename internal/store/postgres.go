@@ -70,6 +70,7 @@ const (
 // that any number of nodes agree.
 type postgres struct {
 	pool    *pool[*postgresConn]
+	gets    gets
 	primary *primary
 	health  *health
 	now     func() time.Time
@@ -325,10 +326,6 @@ func loopback(host string) bool {
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
 func (p *postgres) name() string { return PostgreSQL }
-
-func (p *postgres) get(ctx context.Context, query string, args, dest []any) error {
-	return p.once(ctx, func() error { return p.getOnce(ctx, query, args, dest) })
-}
 
 // once is again for what begins no transaction: only a broken connection is a reason
 // to do it once more.
