@@ -31,9 +31,24 @@ type rowName struct{ account, region, name string }
 // row is a secret with those of its versions that were read; "" stands for the
 // current one. Nothing in it is ever written to.
 type row struct {
-	secret   *secret
-	versions map[string]*version
+	secret *secret
+	// versions are few, one most of the time: a map would take more than they do.
+	versions []rowVersion
 	bytes    int
+}
+
+type rowVersion struct {
+	id string // as asked for, "" for the current one
+	v  *version
+}
+
+func (r *row) find(id string) (*version, bool) {
+	for i := range r.versions {
+		if r.versions[i].id == id {
+			return r.versions[i].v, true
+		}
+	}
+	return nil, false
 }
 
 // rowOverhead is about what an entry takes besides texts and blobs.
@@ -53,7 +68,7 @@ func (c *rowCache) get(name rowName, versionID string) (sec *secret, v *version,
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if r := c.names[name]; r != nil {
-		if v, ok := r.versions[versionID]; ok {
+		if v, ok := r.find(versionID); ok {
 			return r.secret, v, true, 0
 		}
 	}
@@ -80,12 +95,15 @@ func (c *rowCache) put(epoch uint64, name rowName, versionID string, sec *secret
 	r := c.names[name]
 	if r == nil {
 		sec.arnText = sec.arn() // Every read of a value needs it several times.
-		r = &row{secret: sec, versions: make(map[string]*version, 1), bytes: rowOverhead + len(sec.Policy) + len(sec.Description)}
+		r = &row{secret: sec, bytes: rowOverhead + len(sec.Policy) + len(sec.Description)}
 		c.names[name] = r
 		c.uids[uidKey(sec.Account, sec.Region, sec.UID)] = name
 		c.bytes += r.bytes
 	}
-	r.versions[versionID] = v
+	if _, there := r.find(versionID); there {
+		return // Somebody else has read it at the same time.
+	}
+	r.versions = append(r.versions, rowVersion{versionID, v})
 	r.bytes += size
 	c.bytes += size
 }

@@ -86,12 +86,19 @@ func scanSecrets(rows store.Rows, err error) ([]*secret, error) {
 	}
 	defer rows.Close()
 	var out []*secret
+	// One place to scan into serves all rows.
+	var x secretScan
+	dest := x.dest()
 	for rows.Next() {
-		s, err := scanSecret(rows)
+		x.secret = secret{}
+		if err := rows.Scan(dest...); err != nil {
+			return nil, err
+		}
+		s, err := x.finish()
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, s)
+		out = append(out, new(*s))
 	}
 	return out, rows.Err()
 }

@@ -94,7 +94,7 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 }
 
 func openWriter(path string) (*sqlite3.Conn, error) {
-	conn, err := openConn(path, "PRAGMA cache_size = -8192;")
+	conn, err := openConn(path, "PRAGMA cache_size = -4096;")
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +110,12 @@ func openFolder(path string) (*sqlite3.Conn, error) {
 }
 
 func openReader(path string) (*sqlite3.Conn, error) {
-	// 16 MB hold the inner pages of the indexes of millions of secrets and the
-	// rows of some thousands; the rest comes from the operating system's cache,
-	// at a system call a page. Connections are taken last used first, so a
+	// 4 MB hold most inner pages of the indexes of a million secrets; the rest comes
+	// from the operating system's cache, at a system call a page. More would hold
+	// rows as well, but every commit makes a reader forget them, and those read
+	// often are kept above the store. Connections are taken last used first, so a
 	// server that one or two of them keep up with pays for no more.
-	return openConn(path, "PRAGMA cache_size = -16384; PRAGMA query_only = ON;")
+	return openConn(path, "PRAGMA cache_size = -4096; PRAGMA query_only = ON;")
 }
 
 func openConn(path, more string) (*sqlite3.Conn, error) {
