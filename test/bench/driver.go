@@ -180,6 +180,15 @@ type plan struct {
 // median one of each. The targets take turns, so that what else the machine does
 // meets them alike and their ratios hold.
 func (b *bench) measure(targets []*target, p plan) ([]result, error) {
+	requests := make([]request, len(targets))
+	for i := range requests {
+		requests[i] = p.request
+	}
+	return b.measureEach(targets, requests, p)
+}
+
+// measureEach is measure where each target is asked for something else.
+func (b *bench) measureEach(targets []*target, requests []request, p plan) ([]result, error) {
 	clients := make([][]*client, len(targets))
 	for i, t := range targets {
 		for range p.connections {
@@ -190,7 +199,7 @@ func (b *bench) measure(targets []*target, p plan) ([]result, error) {
 			defer c.conn.Close()
 			clients[i] = append(clients[i], c)
 		}
-		if _, err := round(clients[i], b.length/4, p.request); err != nil { // warm-up
+		if _, err := round(clients[i], b.length/4, requests[i]); err != nil { // warm-up
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
@@ -198,7 +207,7 @@ func (b *bench) measure(targets []*target, p plan) ([]result, error) {
 	for range b.rounds {
 		for i, t := range targets {
 			before := t.cpu()
-			r, err := round(clients[i], b.length, p.request)
+			r, err := round(clients[i], b.length, requests[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", t.name, err)
 			}

@@ -32,6 +32,8 @@ var suites = []struct {
 	{"shared", (*bench).shared},
 	{"overload", (*bench).overload},
 	{"writes", (*bench).writes},
+	{"postgres", (*bench).postgres},
+	{"scale", (*bench).scale},
 	{"compare", (*bench).compare}, // only where -other is given
 }
 
@@ -57,6 +59,7 @@ type bench struct {
 	binary, noAudit, other, out string
 	length               time.Duration
 	rounds, secrets      int
+	many                 int // secrets of the suite scale
 	connections          []int
 
 	dir string
@@ -78,6 +81,7 @@ func run(args []string, stdout io.Writer) error {
 	f.DurationVar(&b.length, "time", time.Second, "length of a round")
 	f.IntVar(&b.rounds, "rounds", 5, "rounds of each row; the median counts")
 	f.IntVar(&b.secrets, "secrets", 10_000, "secrets to preload")
+	f.IntVar(&b.many, "many", 1_000_000, "secrets of the suite scale")
 	f.StringVar(&b.out, "out", "bench-results", "folder for the JSON")
 	var names []string
 	for _, s := range suites {

@@ -246,8 +246,13 @@ func (t *target) cpu() time.Duration {
 	if err != nil {
 		return 0
 	}
-	// Fields 14 and 15, in ticks of 10 ms, counted behind the name in brackets.
-	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	return cpuIn(b)
+}
+
+// cpuIn reads fields 14 and 15, in ticks of 10 ms, counted behind the name in
+// brackets.
+func cpuIn(stat []byte) time.Duration {
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	user, _ := strconv.ParseInt(fields[11], 10, 64)
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * 10 * time.Millisecond
