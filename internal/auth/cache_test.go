@@ -89,7 +89,7 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 	for i := range 10_000 {
 		keep(i)
 	}
-	if held := len(c.entries) * doc.Memory(); held < cacheLimit*cacheUnit/2 || held > cacheLimit*cacheUnit {
+	if held := len(c.entries) * doc.Memory(); held < sessionLimit*cacheUnit/2 || held > sessionLimit*cacheUnit {
 		t.Errorf("%d sessions hold %d MB", len(c.entries), held>>20)
 	}
 	for range 3 {
@@ -98,8 +98,29 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 	for k := range c.entries {
 		c.forget(k)
 	}
-	if c.weight != 0 {
-		t.Errorf("an empty cache weighs %d", c.weight)
+	if c.weight != 0 || c.sessions != 0 {
+		t.Errorf("an empty cache weighs %d, of which sessions %d", c.weight, c.sessions)
+	}
+}
+
+// However many sessions somebody takes, they drop each other and nobody else.
+func TestSessionsHaveTheirOwnRoom(t *testing.T) {
+	s := &shelf{}
+	c := newCache(s, s, nil, func(string) {})
+	const users = 1000
+	for i := range users {
+		_, _, _ = c.keep(fmt.Sprint("user", i), 1, &Identity{Principal: &aws.Principal{}}, nil)
+	}
+	for i := range 3 * sessionLimit {
+		_, _, _ = c.keep(fmt.Sprint("session", i), 1, &Identity{Principal: &aws.Principal{}, Session: &aws.Session{}}, nil)
+	}
+	if c.sessions != sessionLimit || len(c.entries) != users+sessionLimit {
+		t.Errorf("%d entries, sessions weigh %d", len(c.entries), c.sessions)
+	}
+	for i := range users {
+		if _, ok := c.entries[fmt.Sprint("user", i)]; !ok {
+			t.Fatalf("user %d was dropped", i)
+		}
 	}
 }
 

@@ -87,9 +87,15 @@ const IAMGeneration = "iam"
 // own, in units of cacheUnit bytes: everybody who may take a role can make as many
 // sessions as it likes, each with policies and tags. A full cache drops arbitrary
 // entries: with 100,000 keys in use the next load costs two statements.
+//
+// Sessions have a tenth of it. They are many and short-lived, nothing tells when the
+// last call with one has come, and what is dropped is in the next call's token
+// again: it costs opening that. So whoever takes a role again and again fills neither
+// the memory nor the room of the others.
 const (
-	cacheLimit = 100_000
-	cacheUnit  = 4 << 10
+	cacheLimit   = 100_000
+	sessionLimit = cacheLimit / 10
+	cacheUnit    = 4 << 10
 )
 
 // cache keeps identities under the generation they were loaded at. Unknown keys
@@ -105,8 +111,8 @@ type cache struct {
 
 	mu      sync.RWMutex
 	entries map[string]cached
-	// weight is that of all entries.
-	weight int
+	// weight is that of all entries, sessions of those of them that are sessions'.
+	weight, sessions int
 }
 
 type cached struct {
@@ -278,16 +284,32 @@ func (c *cache) keep(key string, generation int64, id *Identity, err error) (*Id
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(key)
-	for k := range c.entries {
-		if c.weight+weight <= cacheLimit {
-			break
-		}
-		c.drop(k)
-	}
+	c.room(id.Session != nil, weight)
 	// Cloned: it may be a piece of a header, which would be kept whole.
 	c.entries[strings.Clone(key)] = cached{generation, id, weight}
-	c.weight += weight
+	c.weigh(id, weight)
 	return id, generation, nil
+}
+
+// room makes room for an entry. It expects mu to be held.
+func (c *cache) room(session bool, weight int) {
+	for k, e := range c.entries {
+		many := session && c.sessions+weight > sessionLimit
+		if !many && c.weight+weight <= cacheLimit {
+			return
+		}
+		if !many || e.identity.Session != nil {
+			c.drop(k)
+		}
+	}
+}
+
+// weigh notes that an entry came, or with a negative weight went.
+func (c *cache) weigh(id *Identity, weight int) {
+	c.weight += weight
+	if id.Session != nil {
+		c.sessions += weight
+	}
 }
 
 // forget drops an entry, its secret with it, and reports whether there was one.
@@ -301,7 +323,7 @@ func (c *cache) forget(key string) bool {
 func (c *cache) drop(key string) bool {
 	e, ok := c.entries[key]
 	if ok {
-		c.weight -= e.weight
+		c.weigh(e.identity, -e.weight)
 		delete(c.entries, key)
 	}
 	return ok
