@@ -154,7 +154,7 @@ type Process struct {
 	HTTP  *http.Client
 
 	cmd   *exec.Cmd
-	log   *servertest.Buffer
+	log   string // file
 	ended chan struct{}
 	err   error // of Wait, once ended is closed
 }
@@ -172,8 +172,14 @@ func (p Place) Adopt(tb testing.TB, cmd *exec.Cmd) *Process {
 	if err := os.Remove(filepath.Join(p.Dir, "endpoint")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		tb.Fatal(err)
 	}
-	s := &Process{cmd: cmd, log: &servertest.Buffer{}, ended: make(chan struct{})}
-	cmd.Stderr = s.log
+	s := &Process{cmd: cmd, log: filepath.Join(filepath.Dir(p.Dir), "server.log"), ended: make(chan struct{})}
+	// A file, which is kept with the data, and does not fill the memory of a long test.
+	log, err := os.OpenFile(s.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -200,11 +206,11 @@ func (s *Process) Await(tb testing.TB, p Place) {
 		}
 		select {
 		case <-s.ended:
-			tb.Fatalf("the server does not start: %v: %s", s.err, s.log)
+			tb.Fatalf("the server does not start: %v: %s", s.err, s.Log())
 		default:
 		}
 		if time.Now().After(deadline) {
-			tb.Fatalf("the server does not start: %s", s.log)
+			tb.Fatalf("the server does not start: %s", s.Log())
 		}
 	}
 	var err error
@@ -226,8 +232,17 @@ func (p Place) Start(tb testing.TB) *Process {
 // PID is the number of the process.
 func (s *Process) PID() int { return s.cmd.Process.Pid }
 
-// Log is what the server has written.
-func (s *Process) Log() string { return s.log.String() }
+// keep is how much of its log a server is quoted with.
+const keep = 4 << 10
+
+// Log is the end of what the server has written.
+func (s *Process) Log() string {
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-keep):])
+}
 
 // Ended is closed when the process is gone.
 func (s *Process) Ended() <-chan struct{} { return s.ended }
@@ -264,6 +279,6 @@ func (s *Process) Stop(tb testing.TB) {
 		tb.Error("the server does not stop")
 	}
 	if s.err != nil {
-		tb.Errorf("the server ends with %v: %s", s.err, s.log)
+		tb.Errorf("the server ends with %v: %s", s.err, s.Log())
 	}
 }
