@@ -19,11 +19,12 @@ import (
 
 // The process that is killed is this test binary with childRoot set. childPoint
 // names the fault point at which it kills itself, childSynced asks for synced
-// durability.
+// durability, childShip for a copy in the database: "replicated" before the answer.
 const (
 	childRoot   = "AUDIT_TEST_ROOT"
 	childPoint  = "AUDIT_TEST_POINT"
 	childSynced = "AUDIT_TEST_SYNCED"
+	childShip   = "AUDIT_TEST_SHIP"
 )
 
 // TestVictim is not a test of its own: it appends until it is killed, and says
@@ -36,15 +37,23 @@ func TestVictim(t *testing.T) {
 	b := &bench{TB: t, root: root}
 	b.openStore()
 	var passed sync.Map
+	aim := 40
+	if os.Getenv(childShip) != "" {
+		aim = 10 // Each is a commit.
+	}
 	l := b.open(func(c *Config) {
 		c.HeadEvery, c.SyncEvery = 5*time.Millisecond, 10*time.Millisecond
 		if os.Getenv(childSynced) != "" {
 			c.Durability = Synced
 		}
+		c.Ship = os.Getenv(childShip) != ""
+		if os.Getenv(childShip) == "replicated" {
+			c.Durability = Replicated
+		}
 		c.Fault = func(point string) {
 			// Not the first time, so that there is something to lose.
 			n, _ := passed.LoadOrStore(point, new(counter))
-			if point == os.Getenv(childPoint) && n.(*counter).next() == 40 {
+			if point == os.Getenv(childPoint) && n.(*counter).next() == aim {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
 			}
@@ -119,10 +128,10 @@ func (b *bench) kill(after time.Duration, env ...string) []string {
 
 // checkAfterCrash opens the log again and checks that the chain has each id,
 // and each committed change, exactly once.
-func (b *bench) checkAfterCrash(answered []string) {
+func (b *bench) checkAfterCrash(answered []string, change ...func(*Config)) {
 	b.Helper()
 	b.openStore()
-	rec := b.open().Recovered()
+	rec := b.open(change...).Recovered()
 	if rec.Lost() {
 		b.Fatalf("recovery %+v", rec)
 	}
@@ -191,5 +200,30 @@ func TestProcessKilledAtEachPoint(t *testing.T) {
 	for _, point := range []string{FaultAfterReserve, FaultBeforeAppend, FaultAfterAppend, FaultBeforeForget} {
 		answered = append(answered, b.kill(0, fmt.Sprintf("%s=%s", childPoint, point))...)
 		b.checkAfterCrash(answered)
+	}
+}
+
+// TestKilledWhileShipping: whatever the moment, the copy is the chain, once.
+func TestKilledWhileShipping(t *testing.T) {
+	b := newBench(t)
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var answered []string
+	for _, tt := range []struct{ mode, point string }{
+		{"written", FaultBeforeShip}, {"written", FaultAfterShip}, {"replicated", FaultAfterShip},
+	} {
+		answered = append(answered, b.kill(0, childPoint+"="+tt.point, childShip+"="+tt.mode)...)
+		b.checkAfterCrash(answered, shipping)
+		b.openStore()
+		if r := b.verifyCopy(); !r.OK() || len(r.Windows) > 0 {
+			t.Errorf("%v: %v %v %v", tt, r.Broken, r.Gaps, r.Windows)
+		}
+		if text(t, b.copyOf(testNode)) != text(t, b.source()) {
+			t.Errorf("%v: the copy is not the chain", tt)
+		}
+		if err := b.db.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

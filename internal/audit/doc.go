@@ -26,6 +26,10 @@
 // The children of background work, which has no answer, are appended as each of
 // them ends.
 //
+// With Config.Ship the lines are copied to the database as they stand, with a head
+// over them in the same transaction; Copies reads them, and a Source may have both
+// files and copies. Whoever opened a node's log last may ship, see takeEpoch.
+//
 // What a crash may cost: with durability Written, records of the last
 // Config.SyncEvery may be lost when the machine itself stops (not when only the
 // process does); changes never lose theirs. Heads cover synced records only, so

@@ -60,7 +60,7 @@ func extract(ctx context.Context, s Source, dst string, keep func(Entry) bool) e
 			return err
 		}
 	}
-	segments, err := listSegments(s.Dir, s.Node)
+	segments, err := s.segments(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func extractSegment(ctx context.Context, s Source, dst string, first uint64, kee
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	r, err := openSegment(s.Dir, s.Node, first)
+	r, err := s.open(ctx, first)
 	if err != nil {
 		return err
 	}
@@ -86,11 +86,11 @@ func extractSegment(ctx context.Context, s Source, dst string, first uint64, kee
 		return err
 	}
 	w := bufio.NewWriterSize(f, 256<<10)
-	err = copyLines(r, w, keep)
+	err = copyLines(s.Node, r, w, keep)
 	return errors.Join(err, w.Flush(), f.Sync(), f.Close())
 }
 
-func copyLines(r *segmentReader, w *bufio.Writer, keep func(Entry) bool) error {
+func copyLines(node string, r *segmentReader, w *bufio.Writer, keep func(Entry) bool) error {
 	var buf []byte
 	for n := 0; ; n++ {
 		b, off, err := r.next()
@@ -105,7 +105,7 @@ func copyLines(r *segmentReader, w *bufio.Writer, keep func(Entry) bool) error {
 			if err != nil {
 				return fmt.Errorf("%s at byte %d: %w", r.name, off, err)
 			}
-			if l.event != nil && !keep(Entry{l.seq, l.prev, l.record, l.chain, l.event, r.name, off}) {
+			if l.event != nil && !keep(Entry{node, l.seq, l.prev, l.record, l.chain, l.event, r.name, off}) {
 				buf = appendLine(buf[:0], l.seq, l.prev, l.record, l.chain, nil)
 				b = buf[:len(buf)-1]
 			}

@@ -201,47 +201,76 @@ func replaceFile(dir, name string, b []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// signHeads signs the ends of segments closed since last time and of the
-// present one, if anything new is on disk, and stores the heads in the database
-// and next to the segments. What fails is due again.
+// dueHeads are heads that are signed and not stored yet.
+type dueHeads struct {
+	heads  []Head
+	last   mark
+	closed int // how many of them are of segments closed since last time
+}
+
+// dueHeads signs the ends of segments closed since last time and of the present
+// one, as far as upTo, if anything there is new. The caller holds headMu.
+func (l *Log) dueHeads(upTo uint64, now mark) dueHeads {
+	l.smu.Lock()
+	due := l.done
+	l.smu.Unlock()
+	closed := 0
+	for closed < len(due) && due[closed].seq <= upTo {
+		closed++
+	}
+	due = due[:closed:closed]
+	if now.seq > l.head.seq && now.seq <= upTo && (closed == 0 || due[closed-1].seq != now.seq) {
+		due = append(due, now)
+	}
+	out := dueHeads{closed: closed}
+	for _, m := range due {
+		h := Head{Node: l.cfg.Node, Segment: m.segment, Seq: m.seq, Chain: m.chain, Time: l.now().UTC().Truncate(time.Microsecond)}
+		h.Signature = ed25519.Sign(l.key, h.appendStatement(nil))
+		out.heads, out.last = append(out.heads, h), m
+	}
+	return out
+}
+
+// signed puts stored heads next to the segments too, and remembers them. The
+// caller holds headMu. What fails is due again.
+func (l *Log) signed(due dueHeads) error {
+	for _, h := range due.heads {
+		if err := replaceFile(l.cfg.Dir, fileName(h.Node, h.Segment, headSuffix), h.appendFile(nil)); err != nil {
+			return fmt.Errorf("store audit head: %w", err)
+		}
+	}
+	if due.last.seq > l.head.seq {
+		l.head = due.last
+	}
+	l.smu.Lock()
+	l.done = l.done[due.closed:]
+	l.smu.Unlock()
+	return nil
+}
+
+// signHeads signs and stores the heads of what is on disk.
 func (l *Log) signHeads(ctx context.Context) error {
 	l.headMu.Lock()
 	defer l.headMu.Unlock()
 	l.smu.Lock()
-	due, now := l.done, l.synced
+	now := l.synced
 	l.smu.Unlock()
-	closed := len(due)
-	if now.seq > l.head.seq && (closed == 0 || due[closed-1].seq != now.seq) {
-		due = append(due[:closed:closed], now)
-	}
-	if len(due) == 0 {
+	due := l.dueHeads(now.seq, now)
+	if len(due.heads) == 0 {
 		return nil
 	}
-	heads := make([]Head, 0, len(due))
-	for _, m := range due {
-		h := Head{Node: l.cfg.Node, Segment: m.segment, Seq: m.seq, Chain: m.chain, Time: l.now().UTC().Truncate(time.Microsecond)}
-		h.Signature = ed25519.Sign(l.key, h.appendStatement(nil))
-		heads = append(heads, h)
-	}
 	err := l.cfg.Store.Maintain(ctx, func(tx store.Tx) error {
-		for _, h := range heads {
+		for _, h := range due.heads {
 			if err := putHead(tx, h); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	for _, h := range heads {
-		err = errors.Join(err, replaceFile(l.cfg.Dir, fileName(h.Node, h.Segment, headSuffix), h.appendFile(nil)))
-	}
 	if err != nil {
 		return fmt.Errorf("store audit head: %w", err)
 	}
-	l.head = due[len(due)-1]
-	l.smu.Lock()
-	l.done = l.done[closed:]
-	l.smu.Unlock()
-	return nil
+	return l.signed(due)
 }
 
 // putHead never moves a segment's head back, so that a late writer cannot hide

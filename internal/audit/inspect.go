@@ -10,8 +10,8 @@ import (
 )
 
 // Inspect looks at every row of the log: that the signing keys open and are those
-// of their public halves, and that every head was signed. The chains themselves
-// are files of their nodes; Verify proves them.
+// of their public halves, that every head was signed, and that what nodes have
+// shipped can be read. The chains themselves Verify proves.
 func Inspect(in *store.Inspection, tx store.Tx, keys Sealer) error {
 	public := make(map[string]ed25519.PublicKey)
 	type signer struct {
@@ -48,6 +48,36 @@ func Inspect(in *store.Inspection, tx store.Tx, keys Sealer) error {
 			in.Fault("audit_heads", headName(h), "its signature is not that of its node")
 		}
 	}, `SELECT node, segment, seq, chain, at, signature FROM audit_heads`)
+	if err != nil {
+		return err
+	}
+	type lines struct {
+		node                       string
+		segment, place, size, form int64
+		bytes                      []byte
+	}
+	name := func(l *lines) string { return fmt.Sprintf("%s segment %d byte %d", l.node, l.segment, l.place) }
+	err = store.Each(in, tx, "audit_lines", func(r store.Row) (l lines, err error) {
+		err = r.Scan(&l.node, &l.segment, &l.place, &l.size, &l.form, &l.bytes)
+		return l, err
+	}, name, func(l *lines) {
+		b, err := decompress(l.form, l.bytes)
+		switch {
+		case err != nil:
+			in.Fault("audit_lines", name(l), "its lines cannot be read: %v", err)
+		case int64(len(b)) != l.size:
+			in.Fault("audit_lines", name(l), "it holds %d bytes, not %d", len(b), l.size)
+		}
+	}, `SELECT node, segment, place, size, form, lines FROM audit_lines`)
+	if err != nil {
+		return err
+	}
+	var node string
+	err = store.Each(in, tx, "audit_nodes", func(r store.Row) (string, error) { return node, r.Scan(&node) }, func(*string) string { return node }, func(*string) {
+		if public[node] == nil {
+			in.Fault("audit_nodes", node, "it has no signing key")
+		}
+	}, `SELECT node FROM audit_nodes`)
 	if err != nil {
 		return err
 	}

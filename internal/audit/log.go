@@ -27,6 +27,9 @@ const (
 	Written Durability = iota
 	// Synced waits until the record is on disk; concurrent calls share a flush.
 	Synced
+	// Replicated waits until the record is in the database; concurrent calls share
+	// a transaction. It asks for Config.Ship.
+	Replicated
 )
 
 // Sealer wraps the node's signing key; the keyring is one.
@@ -54,6 +57,13 @@ type Config struct {
 	// SegmentSize is in bytes; 0 means 64 MiB, the least is 256 KiB.
 	SegmentSize int64
 	Durability  Durability
+	// Ship copies the chain to the database, at each HeadEvery: for databases that
+	// several nodes share. Then the files are a spool. Without it they are all
+	// there is.
+	Ship bool
+	// Spool is how many bytes of closed segments stay on disk once they have been
+	// shipped; 0 means all.
+	Spool int64
 	// SyncEvery bounds how long a written record may stay off the disk; 0
 	// means 200 ms.
 	SyncEvery time.Duration
@@ -83,6 +93,10 @@ const (
 	FaultAfterAppend = "after-append-before-answer"
 	// FaultBeforeForget: records are synced, their pending rows still there.
 	FaultBeforeForget = "before-pending-delete"
+	// FaultBeforeShip: records are to be shipped, the database has none of them.
+	FaultBeforeShip = "before-ship"
+	// FaultAfterShip: the database has the records, the log does not know it yet.
+	FaultAfterShip = "after-ship"
 )
 
 const (
@@ -149,10 +163,14 @@ type Log struct {
 	headMu sync.Mutex
 	head   mark // newest signed
 
-	writtenSeq, syncedSeq atomic.Uint64
-	failure               atomic.Pointer[error]
-	unverified            unverified
-	stats                 counters
+	shipMu  sync.Mutex // taken before all others
+	spool   spool
+	closing atomic.Bool
+
+	writtenSeq, syncedSeq, shippedSeq atomic.Uint64
+	failure                           atomic.Pointer[error]
+	unverified                        unverified
+	stats                             counters
 
 	kick chan struct{}
 	stop chan struct{}
@@ -191,6 +209,9 @@ func newLog(c Config) (*Log, error) {
 	}
 	if c.Store == nil || c.Sealer == nil {
 		return nil, errors.New("open audit log: store and sealer are required")
+	}
+	if c.Durability == Replicated && !c.Ship {
+		return nil, errors.New("open audit log: records cannot be replicated without shipping them")
 	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = defaultSegment
@@ -248,13 +269,25 @@ func (l *Log) open(ctx context.Context) error {
 	if err := removeSpares(l.cfg.Dir, l.cfg.Node); err != nil {
 		return err
 	}
-	heads, err := l.Source().load(ctx)
+	var back restored
+	if l.cfg.Ship {
+		if err := l.takeEpoch(ctx); err != nil {
+			return err
+		}
+		if back, err = l.restoreSpool(ctx); err != nil {
+			return err
+		}
+	}
+	files := l.Source()
+	files.Copies = nil
+	heads, err := files.load(ctx)
 	if err != nil {
 		return err
 	}
-	if l.found, err = recoverChain(ctx, l.Source(), heads); err != nil {
+	if l.found, err = recoverChain(ctx, files, heads); err != nil {
 		return err
 	}
+	l.found.Restored, l.found.Shipped = back.records, back.shipped
 	l.found.report(l.log)
 	l.end, l.prev = mark{seq: l.found.first - 1, chain: l.found.prev}, l.found.prev
 	spare, err := makeSpare(l.cfg.Dir, l.cfg.Node, 0, l.cfg.SegmentSize, l.cfg.Allocate)
@@ -282,6 +315,18 @@ func (l *Log) open(ctx context.Context) error {
 	// The database must know of this start before the first call is answered.
 	if err := l.sync(0, true); err != nil {
 		return err
+	}
+	if !l.cfg.Ship {
+		return l.signHeads(ctx)
+	}
+	return l.shipStart(ctx)
+}
+
+// hand hands the database what it is due: the chain and its heads, or the heads
+// alone.
+func (l *Log) hand(ctx context.Context) error {
+	if l.cfg.Ship {
+		return l.ship(ctx)
 	}
 	return l.signHeads(ctx)
 }
@@ -341,7 +386,9 @@ func (l *Log) Close(ctx context.Context) error {
 	l.close()
 	l.cur = nil // its file is closed by the flush
 	l.mu.Unlock()
-	errs = append(errs, l.write(0, true), l.sync(0, true), l.signHeads(ctx), l.forgetPending(ctx), l.release())
+	errs = append(errs, l.write(0, true), l.sync(0, true))
+	l.closing.Store(true)
+	errs = append(errs, l.hand(ctx), l.forgetPending(ctx), l.release())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close audit log: %w", err)
 	}
@@ -368,7 +415,7 @@ func (l *Log) syncLoop() {
 	}
 }
 
-// keepHouse signs heads, deletes settled pending rows and writes the minute's
+// keepHouse ships, signs heads, deletes settled pending rows and writes the minute's
 // count of unverified requests. A database that does not answer delays them, which
 // the log tells once, and when it is over.
 func (l *Log) keepHouse() {
@@ -381,8 +428,8 @@ func (l *Log) keepHouse() {
 			return
 		case <-t.C:
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		err := errors.Join(l.signHeads(ctx), l.forgetPending(ctx))
+		ctx, cancel := context.WithTimeout(context.Background(), shipTime)
+		err := errors.Join(l.hand(ctx), l.forgetPending(ctx), l.removeShipped(ctx))
 		cancel()
 		if l.unverified.due(l.now()) {
 			err = errors.Join(err, l.flushUnverified())

@@ -85,13 +85,18 @@ func forgetStatement() string {
 	return string(append(b, ')'))
 }
 
-// forgetPending deletes the rows of calls whose records are on disk.
+// forgetPending deletes the rows of calls whose records are on disk, or shipped.
 func (l *Log) forgetPending(ctx context.Context) error {
-	synced := l.syncedSeq.Load()
+	// With several nodes a disk may be lost with the node: then a row is needed until
+	// the record is in the database.
+	safe := l.syncedSeq.Load()
+	if l.cfg.Ship {
+		safe = l.shippedSeq.Load()
+	}
 	l.mu.Lock()
-	// Settled in order of seq, so the first that is not on disk ends the list.
+	// Settled in order of seq, so the first that is not safe ends the list.
 	n := 0
-	for n < len(l.settled) && l.settled[n].seq <= synced {
+	for n < len(l.settled) && l.settled[n].seq <= safe {
 		n++
 	}
 	due := l.settled[:n:n]
@@ -201,7 +206,7 @@ func (l *Log) appendRecovered(ctx context.Context, body []byte) error {
 // eventsAfter returns the event ids of the records behind seq.
 func (l *Log) eventsAfter(ctx context.Context, seq uint64) (map[string]bool, error) {
 	out := make(map[string]bool)
-	err := Scan(ctx, l.cfg.Dir, l.cfg.Node, seq+1, func(e Entry) error {
+	err := l.Source().Scan(ctx, seq+1, func(e Entry) error {
 		out[eventID(e.Body)] = true
 		return nil
 	})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 // Entry is one record of a chain, as it stands in a segment.
 type Entry struct {
+	Node                string
 	Seq                 uint64
 	Prev, Record, Chain Hash
 	// Body is the record, a JSON object; nil when it was dropped. It is valid
@@ -35,7 +35,7 @@ var (
 // segmentReader reads a segment line by line. The unwritten rest reads as zero
 // bytes, which no line contains.
 type segmentReader struct {
-	f    *os.File
+	f    io.ReadSeekCloser
 	b    *bufio.Reader
 	name string
 	off  int64 // of the next line
@@ -47,7 +47,11 @@ func openSegment(dir, node string, first uint64) (*segmentReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open audit segment: %w", err)
 	}
-	return &segmentReader{f: f, b: bufio.NewReaderSize(f, 2*maxLine), name: name}, nil
+	return newSegmentReader(f, name), nil
+}
+
+func newSegmentReader(f io.ReadSeekCloser, name string) *segmentReader {
+	return &segmentReader{f: f, b: bufio.NewReaderSize(f, 2*maxLine), name: name}
 }
 
 // next returns a line without its line feed, valid until the following call.
@@ -115,7 +119,12 @@ func (r *segmentReader) Close() error { return r.f.Close() }
 // from on, in order, up to the last one written, and stops at fn's first error.
 // It does not verify. A running log may be scanned.
 func Scan(ctx context.Context, dir, node string, from uint64, fn func(Entry) error) error {
-	c := cursor{dir: dir, node: node, from: from}
+	return Source{Dir: dir, Node: node}.Scan(ctx, from, fn)
+}
+
+// Scan is Scan of the files and of what else the source has.
+func (s Source) Scan(ctx context.Context, from uint64, fn func(Entry) error) error {
+	c := cursor{source: s, from: from}
 	defer c.close()
 	_, err := c.advance(ctx, fn)
 	return err
@@ -128,7 +137,7 @@ const tailPoll = 200 * time.Millisecond
 // cause it returns, or fn fails. Records may still be lost to a power cut when
 // fn sees them.
 func Tail(ctx context.Context, dir, node string, from uint64, fn func(Entry) error) error {
-	c := cursor{dir: dir, node: node, from: from}
+	c := cursor{source: Source{Dir: dir, Node: node}, from: from}
 	defer c.close()
 	t := time.NewTicker(tailPoll)
 	defer t.Stop()
@@ -150,10 +159,10 @@ func Tail(ctx context.Context, dir, node string, from uint64, fn func(Entry) err
 
 // cursor is a place in a chain that moves through its segments.
 type cursor struct {
-	dir, node string
-	from      uint64
-	first     uint64 // of the open segment
-	r         *segmentReader
+	source Source
+	from   uint64
+	first  uint64 // of the open segment
+	r      *segmentReader
 }
 
 func (c *cursor) close() {
@@ -169,7 +178,7 @@ func (c *cursor) advance(ctx context.Context, fn func(Entry) error) (bool, error
 	moved := false
 	for {
 		if c.r == nil {
-			ok, err := c.open()
+			ok, err := c.open(ctx)
 			if !ok || err != nil {
 				return moved, err
 			}
@@ -178,7 +187,7 @@ func (c *cursor) advance(ctx context.Context, fn func(Entry) error) (bool, error
 		if errors.Is(err, errEnd) || errors.Is(err, errTorn) {
 			// A segment without trailer that has a successor was left by a
 			// crash whose loss the successor's start record tells.
-			if n, e := c.successor(); e != nil || n == 0 {
+			if n, e := c.successor(ctx); e != nil || n == 0 {
 				return moved, e
 			}
 			if b, off, err = c.r.next(); err != nil {
@@ -206,7 +215,7 @@ func (c *cursor) advance(ctx context.Context, fn func(Entry) error) (bool, error
 		if err := ctx.Err(); err != nil {
 			return moved, context.Cause(ctx)
 		}
-		if err := fn(Entry{l.seq, l.prev, l.record, l.chain, l.event, c.r.name, off}); err != nil {
+		if err := fn(Entry{c.source.Node, l.seq, l.prev, l.record, l.chain, l.event, c.r.name, off}); err != nil {
 			return moved, err
 		}
 		c.from, moved = l.seq+1, true
@@ -215,13 +224,13 @@ func (c *cursor) advance(ctx context.Context, fn func(Entry) error) (bool, error
 
 // open opens the segment that holds from, or the one after the segment that was
 // read to its end.
-func (c *cursor) open() (bool, error) {
-	next, err := c.successor()
+func (c *cursor) open(ctx context.Context) (bool, error) {
+	next, err := c.successor(ctx)
 	if err != nil || next == 0 {
 		return false, err
 	}
 	c.close()
-	if c.r, err = openSegment(c.dir, c.node, next); err != nil {
+	if c.r, err = c.source.open(ctx, next); err != nil {
 		return false, err
 	}
 	c.first = next
@@ -230,11 +239,8 @@ func (c *cursor) open() (bool, error) {
 
 // successor returns the first sequence number of the segment to read after the
 // present one; 0 when there is none yet.
-func (c *cursor) successor() (uint64, error) {
-	all, err := listSegments(c.dir, c.node)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
+func (c *cursor) successor(ctx context.Context) (uint64, error) {
+	all, err := c.source.segments(ctx)
 	if err != nil {
 		return 0, err
 	}

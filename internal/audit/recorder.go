@@ -149,10 +149,14 @@ func (l *Log) Record(_ context.Context, c *wire.Call) error {
 	if err := l.write(seq, false); err != nil {
 		return err
 	}
-	if l.cfg.Durability == Synced {
-		if err := l.sync(seq, false); err != nil {
-			return err
-		}
+	switch l.cfg.Durability {
+	case Synced:
+		err = l.sync(seq, false)
+	case Replicated:
+		err = l.replicate(seq)
+	}
+	if err != nil {
+		return err
 	}
 	if c == root {
 		l.cfg.Fault(FaultAfterAppend)

@@ -29,6 +29,11 @@ type Recovery struct {
 	// Pending counts records that were appended because a crash had come
 	// between a change and its record.
 	Pending int
+	// Restored counts records that the files did not have and the database had. The
+	// disk was lost, or a power cut took its end: what had not been shipped is gone
+	// with it. Shipped is when the last of them had been shipped.
+	Restored uint64
+	Shipped  time.Time
 	// Break is where the chain broke behind the head; nil when it did not.
 	Break *Break
 
@@ -51,6 +56,9 @@ func (r Recovery) report(log *slog.Logger) {
 	case r.Lost():
 		log.Error("audit records behind the last signed head are lost or changed; keep the files and run a verification",
 			"head", r.Head, "found", r.Found, "break", r.Break.Error())
+	case r.Restored > 0:
+		log.Error("the audit spool was lost; the chain goes on behind what had been shipped, and says so",
+			"restored", r.Restored, "last_record", r.Found, "shipped", r.Shipped)
 	case !r.Clean && r.first > 1:
 		log.Warn("audit log was not closed; records after the last flush may be lost if the machine went down",
 			"head", r.Head, "found", r.Found, "discarded_bytes", r.Discarded)
@@ -172,7 +180,7 @@ func dropWhole(s Source, first uint64) (discarded int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := setAside(r, used); err != nil {
+	if err := setAside(s.Dir, r, used); err != nil {
 		return 0, err
 	}
 	return used, os.Remove(filepath.Join(s.Dir, r.name))
@@ -202,7 +210,7 @@ func dropEmpty(s Source, first, newest uint64) (discarded int64, empty bool, err
 	if err != nil {
 		return 0, false, err
 	}
-	if err := setAside(r, used); err != nil {
+	if err := setAside(s.Dir, r, used); err != nil {
 		return 0, false, err
 	}
 	return used, true, os.Remove(filepath.Join(s.Dir, r.name))
@@ -220,7 +228,7 @@ func mend(s Source, first uint64, w *walker) (discarded int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := setAside(r, used); err != nil {
+	if err := setAside(s.Dir, r, used); err != nil {
 		return 0, err
 	}
 	path := filepath.Join(s.Dir, r.name)
@@ -246,15 +254,18 @@ func mend(s Source, first uint64, w *walker) (discarded int64, err error) {
 
 // setAside keeps n bytes from r's place, for whoever wants to look at what a
 // crash left.
-func setAside(r *segmentReader, n int64) error {
+func setAside(dir string, r *segmentReader, n int64) error {
 	if n == 0 {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(r.f.Name()), r.name+".torn-*")
+	if err := r.again(nil); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, r.name+".torn-*")
 	if err != nil {
 		return fmt.Errorf("set torn bytes aside: %w", err)
 	}
-	_, err = io.Copy(f, io.NewSectionReader(r.f, r.off, n))
+	_, err = io.CopyN(f, r.b, n)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("set torn bytes aside: %w", err)
 	}
@@ -269,7 +280,7 @@ func highest(s Source, first uint64) (uint64, error) {
 		return 0, err
 	}
 	defer r.Close()
-	info, err := r.f.Stat()
+	info, err := os.Stat(filepath.Join(s.Dir, r.name))
 	if err != nil {
 		return 0, err
 	}
@@ -298,12 +309,16 @@ type start struct {
 	First uint64 `json:"first"`
 	Prev  string `json:"prev"`
 	// Head and Found are as in Recovery: records Found+1 to First-1 are lost.
-	Head      uint64    `json:"head"`
-	Found     uint64    `json:"found"`
-	Clean     bool      `json:"clean"`
-	Discarded int64     `json:"discardedBytes"`
-	Break     string    `json:"break,omitempty"`
-	At        time.Time `json:"at"`
+	Head      uint64 `json:"head"`
+	Found     uint64 `json:"found"`
+	Clean     bool   `json:"clean"`
+	Discarded int64  `json:"discardedBytes"`
+	Break     string `json:"break,omitempty"`
+	// Restored is as in Recovery: what the node did after Shipped and had not
+	// shipped is lost, but for changes, whose records are in their transactions.
+	Restored uint64    `json:"restored,omitempty"`
+	Shipped  time.Time `json:"shipped,omitzero"`
+	At       time.Time `json:"at"`
 }
 
 const startFormat = "strongroom-audit-start/1"
@@ -322,6 +337,7 @@ func (l *Log) startRecord() ([]byte, error) {
 	if l.found.Break != nil {
 		s.Break = l.found.Break.Error()
 	}
+	s.Restored, s.Shipped = l.found.Restored, l.found.Shipped
 	statement, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode start record: %w", err)

@@ -26,6 +26,9 @@ const (
 	lockSuffix    = ".lock"
 )
 
+// ValidNode reports whether a node may be called so.
+func ValidNode(s string) bool { return validNode(s) }
+
 // validNode accepts what can stand in a file name and in JSON as it is: letters,
 // digits, '-' and '_', at most 64.
 func validNode(s string) bool {

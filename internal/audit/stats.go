@@ -21,7 +21,10 @@ type Stats struct {
 	// Seq is the last record, SyncedSeq the last on disk, HeadSeq the last
 	// under a stored signature: the difference is what could still be lost
 	// unnoticed.
-	Seq, SyncedSeq, HeadSeq uint64
+	// ShippedSeq is the last in the database.
+	Seq, SyncedSeq, HeadSeq, ShippedSeq uint64
+	// ShippedBytes counts the lines that were shipped.
+	ShippedBytes uint64
 	// Reserved and Free are bytes of room: taken by running calls, and left.
 	Reserved, Free int64
 	// Spares counts preallocated segments.
@@ -40,6 +43,7 @@ type Stats struct {
 
 type counters struct {
 	appended, bytes, refused, unverified atomic.Uint64
+	shipped                              atomic.Uint64
 	flushes                              atomic.Uint64
 	flushTime, lastFlush                 atomic.Int64
 }
@@ -56,7 +60,7 @@ func (l *Log) Stats() Stats {
 		Appended: l.stats.appended.Load(), Bytes: l.stats.bytes.Load(), Refused: l.stats.refused.Load(),
 		Flushes: l.stats.flushes.Load(), FlushTime: time.Duration(l.stats.flushTime.Load()),
 		LastFlush: time.Duration(l.stats.lastFlush.Load()),
-		SyncedSeq: l.syncedSeq.Load(), Unverified: l.stats.unverified.Load(), Failed: l.failed() != nil,
+		SyncedSeq: l.syncedSeq.Load(), ShippedSeq: l.shippedSeq.Load(), ShippedBytes: l.stats.shipped.Load(), Unverified: l.stats.unverified.Load(), Failed: l.failed() != nil,
 	}
 	l.mu.Lock()
 	s.Seq, s.Reserved, s.Free = l.end.seq, l.reserved, max(0, l.free())

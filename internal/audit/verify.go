@@ -4,15 +4,21 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
 
-// Source is a chain to verify: its files and what its heads are believed by.
+// Source is a chain to read or verify: where its lines are and what its heads are
+// believed by.
 type Source struct {
-	// Dir and Node name the chain's files.
+	// Dir and Node name the chain's files. Without Dir there are none.
 	Dir, Node string
+	// Copies has what the node has shipped; nil means nothing. A segment that is in
+	// both is read from its file.
+	Copies Copies
 	// Public is the key that the heads are signed with. Nil means the file
 	// next to the segments, which proves less: whoever can replace all files
 	// can replace that one.
@@ -27,18 +33,24 @@ type Source struct {
 
 // Source returns l's own chain with the heads that the database holds.
 func (l *Log) Source() Source {
-	return Source{
+	s := Source{
 		Dir: l.cfg.Dir, Node: l.cfg.Node,
 		Public: l.pub,
 		Heads: func(ctx context.Context) ([]Head, error) {
 			return StoredHeads(ctx, l.cfg.Store, l.cfg.Node)
 		},
 	}
+	if l.cfg.Ship {
+		s.Copies = Copied(l.cfg.Store)
+	}
+	return s
 }
 
 // load returns all heads, those of the directory last.
-func (s Source) load(ctx context.Context) ([]Head, error) {
-	heads, err := fileHeads(s.Dir, s.Node)
+func (s Source) load(ctx context.Context) (heads []Head, err error) {
+	if s.Dir != "" {
+		heads, err = fileHeads(s.Dir, s.Node)
+	}
 	if err != nil || s.Heads == nil {
 		return heads, err
 	}
@@ -47,6 +59,39 @@ func (s Source) load(ctx context.Context) ([]Head, error) {
 		return nil, err
 	}
 	return append(outside, heads...), nil
+}
+
+// segments lists the chain's segments by their first sequence numbers.
+func (s Source) segments(ctx context.Context) (all []uint64, err error) {
+	if s.Dir != "" {
+		if all, err = listSegments(s.Dir, s.Node); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if s.Copies == nil {
+		return all, nil
+	}
+	// Files before copies: a file is removed only when all of it has been copied.
+	copies, err := s.Copies.Segments(ctx, s.Node)
+	for _, c := range copies {
+		all = append(all, c.First)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), err
+}
+
+// open opens a segment wherever it is.
+func (s Source) open(ctx context.Context, first uint64) (*segmentReader, error) {
+	if s.Dir != "" {
+		r, err := openSegment(s.Dir, s.Node, first)
+		if err == nil || s.Copies == nil || !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+	}
+	if s.Copies == nil {
+		return nil, fmt.Errorf("open audit segment: %w", fs.ErrNotExist)
+	}
+	return newSegmentReader(&copyFile{ctx: ctx, copies: s.Copies, node: s.Node, first: first}, fileName(s.Node, first, segmentSuffix)), nil
 }
 
 // Kind says in which way a chain is broken.
@@ -96,6 +141,14 @@ type Gap struct {
 	Found    time.Time // when
 }
 
+// Window is a time from which records may be missing that nothing was promised
+// about: the node lost its disk, and went on behind record After, the last one
+// that it had shipped. Changes are not among what is missing.
+type Window struct {
+	After    uint64
+	From, To time.Time
+}
+
 // Report is what Verify found.
 type Report struct {
 	Node string
@@ -116,6 +169,8 @@ type Report struct {
 	// Gaps are acknowledged losses, Broken is the first other break.
 	Gaps   []Gap
 	Broken *Break
+	// Windows are losses of what was never signed, as the node tells them itself.
+	Windows []Window
 }
 
 // OK reports whether everything that was ever signed is there and unaltered.
@@ -142,7 +197,7 @@ func Verify(ctx context.Context, s Source) (*Report, error) {
 	}
 	good, bad := believe(heads, s.Public)
 	w := newWalker(s, good)
-	segments, err := listSegments(s.Dir, s.Node)
+	segments, err := s.segments(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -13,16 +13,17 @@ import (
 // walker goes along a chain. Its place is the record expected next and the
 // chain hash to continue from.
 type walker struct {
-	dir, node string
-	key       ed25519.PublicKey
-	heads     []Head // believed, by sequence, those behind the place removed
-	newest    uint64 // of the heads
-	next      uint64
-	prev      Hash
-	before    Hash // prev as it was at the present segment's header
-	trust     bool // take the first header's word for prev
-	end       segmentEnd
-	report    Report
+	source Source
+	node   string
+	key    ed25519.PublicKey
+	heads  []Head // believed, by sequence, those behind the place removed
+	newest uint64 // of the heads
+	next   uint64
+	prev   Hash
+	before Hash // prev as it was at the present segment's header
+	trust  bool // take the first header's word for prev
+	end    segmentEnd
+	report Report
 }
 
 // segmentEnd is how far a segment could be read.
@@ -35,7 +36,7 @@ type segmentEnd struct {
 }
 
 func newWalker(s Source, heads []Head) *walker {
-	w := &walker{dir: s.Dir, node: s.Node, key: s.Public, heads: heads, next: max(1, s.From), trust: s.From > 1}
+	w := &walker{source: s, node: s.Node, key: s.Public, heads: heads, next: max(1, s.From), trust: s.From > 1}
 	if n := len(heads); n > 0 {
 		w.newest = heads[n-1].Seq
 	}
@@ -60,7 +61,7 @@ func (w *walker) run(ctx context.Context, segments []uint64) error {
 			return context.Cause(ctx)
 		}
 		last := i == len(segments)-1
-		b, err := w.segment(first, last)
+		b, err := w.segment(ctx, first, last)
 		if err != nil {
 			return err
 		}
@@ -69,9 +70,9 @@ func (w *walker) run(ctx context.Context, segments []uint64) error {
 		}
 		// The segment at which a loss is noticed either begins behind it, or
 		// is followed by the one that does.
-		ok, err := w.acknowledged(first, b)
+		ok, err := w.acknowledged(ctx, first, b)
 		if err == nil && !ok && !last {
-			ok, err = w.acknowledged(segments[i+1], b)
+			ok, err = w.acknowledged(ctx, segments[i+1], b)
 			if ok {
 				continue
 			}
@@ -80,7 +81,7 @@ func (w *walker) run(ctx context.Context, segments []uint64) error {
 			return err
 		}
 		if ok {
-			b, err = w.segment(first, last)
+			b, err = w.segment(ctx, first, last)
 			if err != nil {
 				return err
 			}
@@ -113,8 +114,8 @@ func startIndex(segments []uint64, seq uint64) int {
 
 // segment checks one segment from the present place on. last allows it to end
 // without a trailer.
-func (w *walker) segment(first uint64, last bool) (*Break, error) {
-	r, err := openSegment(w.dir, w.node, first)
+func (w *walker) segment(ctx context.Context, first uint64, last bool) (*Break, error) {
+	r, err := w.source.open(ctx, first)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +215,9 @@ func (w *walker) record(r *segmentReader, b []byte, off int64) *Break {
 		}
 		w.heads = w.heads[1:]
 	}
+	if w.end.records == 0 {
+		w.started(l.event)
+	}
 	w.prev = l.chain
 	w.next++
 	w.end.records++
@@ -224,6 +228,14 @@ func (w *walker) record(r *segmentReader, b []byte, off int64) *Break {
 	}
 	w.report.Last, w.report.Chain = l.seq, l.chain
 	return nil
+}
+
+// started notes what a start record, which can only be the first of its segment,
+// tells of a lost disk.
+func (w *walker) started(event []byte) {
+	if s, ok := parseStart(event, w.key); ok && s.Node == w.node && s.Restored > 0 {
+		w.report.Windows = append(w.report.Windows, Window{After: s.Found, From: s.Shipped, To: s.At})
+	}
 }
 
 func (w *walker) trailer(r *segmentReader, b []byte, off int64) (*Break, error) {
@@ -299,11 +311,11 @@ func (w *walker) broken(k Kind, r *segmentReader, off int64) *Break {
 
 // acknowledged says whether the segment that begins with first was begun by the
 // node after it had found the break b itself, and then moves the place there.
-func (w *walker) acknowledged(first uint64, b *Break) (bool, error) {
+func (w *walker) acknowledged(ctx context.Context, first uint64, b *Break) (bool, error) {
 	if first <= w.next || b.Kind == Rewritten {
 		return false, nil
 	}
-	r, err := openSegment(w.dir, w.node, first)
+	r, err := w.source.open(ctx, first)
 	if err != nil {
 		return false, err
 	}

@@ -50,7 +50,7 @@ const (
 
 // own are the tables that belong to one database and not to what it holds: the
 // keyring is carried in another form, the others begin anew.
-var own = []string{"clock", "generations", "keyring", "leases", "store_commits", "store_migrations"}
+var own = []string{"clock", "deployment", "generations", "keyring", "leases", "store_commits", "store_migrations"}
 
 // Header says what a backup is of.
 type Header struct {

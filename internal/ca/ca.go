@@ -240,3 +240,37 @@ func (s *Source) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	return s.loaded, nil
 }
+
+// Export returns the authority of a directory, for a directory that is to have the
+// same; both are PEM. The caller clears the key.
+func Export(dir string) (certificate, key []byte, err error) {
+	if certificate, err = os.ReadFile(filepath.Join(dir, CertificateFile)); err != nil {
+		return nil, nil, err
+	}
+	key, err = os.ReadFile(filepath.Join(dir, keyFile))
+	return certificate, key, err
+}
+
+// Join is Init with the authority of another directory.
+func Join(dir string, certificate, key []byte, hosts []string, now time.Time) error {
+	if _, err := tls.X509KeyPair(certificate, key); err != nil {
+		return fmt.Errorf("read certificate authority: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "tls"), 0o700); err != nil {
+		return err
+	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		mode os.FileMode
+		text []byte
+	}{{keyFile, 0o600, key}, {CertificateFile, 0o644, certificate}} {
+		block, _ := pem.Decode(f.text)
+		if err := writePEM(filepath.Join(dir, f.name), f.mode, block.Type, block.Bytes); err != nil {
+			return err
+		}
+	}
+	return issue(dir, serverFiles, hosts, now)
+}

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,27 +24,22 @@ first record that breaks the proof is named, and the status is then 1.
 
 Signed heads are taken from the database and from beside the segments. Where the
 database cannot be read the proof rests on the latter alone, and says so: who can
-replace all files of the directory can replace those too.`,
+replace all files of the directory can replace those too.
+
+With several nodes each chain is proven: this node's from its files and from the
+database, the others' from the database, to which they ship it within a second.`,
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			source, err := chain(data)
+			proof, err := prove(c.Context(), env, data)
 			if err != nil {
 				return err
-			}
-			witness, err := heads(c.Context(), env, data, &source)
-			if err != nil {
-				return err
-			}
-			report, err := audit.Verify(c.Context(), source)
-			if err != nil {
-				return fmt.Errorf("cannot read the audit record: %w", err)
 			}
 			if asJSON {
-				err = printJSON(env.Stdout, newVerdict(report, witness))
+				err = printJSON(env.Stdout, proof.verdict())
 			} else {
-				err = printReport(env, source.Dir, report, witness)
+				err = proof.print(env)
 			}
-			if err == nil && !report.OK() {
+			if err == nil && !proof.ok() {
 				return errSilent
 			}
 			return err
@@ -62,27 +59,67 @@ const (
 	byFiles    witness = "files"
 )
 
-// heads gives source the signed heads from outside its files, where there are.
-func heads(ctx context.Context, env *Env, data string, source *audit.Source) (witness, error) {
-	key, _, err := runningHeads(ctx, data)
-	if err == nil {
-		source.Public = key
-		// Asked again when Verify wants them, since the chain grows meanwhile.
-		source.Heads = func(ctx context.Context) ([]audit.Head, error) {
-			_, heads, err := runningHeads(ctx, data)
-			return heads, err
-		}
-		return byServer, nil
-	}
-	stored, err := storedHeads(ctx, env, data, source.Node)
+// proof is what was found of all chains.
+type proof struct {
+	witness witness
+	// own is this node's chain from its files, copies are the chains in the
+	// database, this node's first.
+	own    *audit.Report
+	copies []*audit.Report
+	dir    string
+}
+
+// prove verifies the audit record of a data directory.
+func prove(ctx context.Context, env *Env, data string) (p *proof, err error) {
+	r, err := openRecord(ctx, env, data, true)
 	if err != nil {
-		fmt.Fprintf(env.Stderr, "The database cannot be read (%v); the proof rests on the files beside the segments.\n", err)
-		return byFiles, ctx.Err()
+		return nil, err
 	}
-	// The public key may come from its file here: were it replaced, these heads
-	// would not verify under it.
-	source.Heads = func(context.Context) ([]audit.Head, error) { return stored, nil }
-	return byDatabase, nil
+	defer func() { err = errors.Join(err, r.close()) }()
+	p = &proof{witness: r.witness, dir: r.own.Dir}
+	if p.own, err = audit.Verify(ctx, r.own); err != nil {
+		return nil, fmt.Errorf("cannot read the audit record: %w", err)
+	}
+	copies := r.others
+	if r.own.Copies != nil {
+		own := r.own
+		own.Dir = ""
+		copies = append([]audit.Source{own}, copies...)
+	}
+	for _, s := range copies {
+		report, err := audit.Verify(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the audit record of %s: %w", s.Node, err)
+		}
+		p.copies = append(p.copies, report)
+	}
+	return p, nil
+}
+
+func (p *proof) ok() bool {
+	return p.own.OK() && !slices.ContainsFunc(p.copies, func(r *audit.Report) bool { return !r.OK() })
+}
+
+func (p *proof) verdict() recordVerdict {
+	out := recordVerdict{verdict: newVerdict(p.own, p.witness), Copies: []verdict{}}
+	for _, r := range p.copies {
+		out.Copies = append(out.Copies, newVerdict(r, p.witness))
+	}
+	out.OK = p.ok()
+	return out
+}
+
+func (p *proof) print(env *Env) error {
+	if err := printReport(env, p.own.Node+" in "+p.dir, p.own, p.witness); err != nil {
+		return err
+	}
+	for _, r := range p.copies {
+		fmt.Fprintln(env.Stdout)
+		if err := printReport(env, r.Node+" in the database", r, p.witness); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w witness) String() string {
@@ -96,8 +133,8 @@ func (w witness) String() string {
 }
 
 // printReport says what was proven, and what was not.
-func printReport(env *Env, dir string, r *audit.Report, w witness) error {
-	fields := [][2]string{{"Chain", r.Node + " in " + dir}}
+func printReport(env *Env, chain string, r *audit.Report, w witness) error {
+	fields := [][2]string{{"Chain", chain}}
 	if r.Records > 0 {
 		fields = append(fields, [2]string{"Records", fmt.Sprintf("%d to %d, %s in %s", r.First, r.Last, count(r.Records, "record"), count(r.Segments, "segment"))})
 	} else {
@@ -121,6 +158,10 @@ func printReport(env *Env, dir string, r *audit.Report, w witness) error {
 	for _, g := range r.Gaps {
 		fields = append(fields, [2]string{"Gap", fmt.Sprintf("records %d to %d were lost; the server found and signed that on %s (%s)", g.From, g.To, moment(&g.Found), g.Break.Error())})
 	}
+	for _, l := range r.Windows {
+		fields = append(fields, [2]string{"Window", fmt.Sprintf("the node lost its disk: what it recorded from %s until %s, behind record %d, may be missing, except changes",
+			moment(&l.From), moment(&l.To), l.After)})
+	}
 	switch {
 	case r.Broken != nil:
 		fields = append(fields, [2]string{"Verdict", "BROKEN at record " + fmt.Sprint(r.Broken.Seq)}, [2]string{"Broken", r.Broken.Error()})
@@ -130,6 +171,12 @@ func printReport(env *Env, dir string, r *audit.Report, w witness) error {
 		fields = append(fields, [2]string{"Verdict", "proven: everything that was signed is there and unaltered"})
 	}
 	return printFields(env.Stdout, fields)
+}
+
+// recordVerdict is a proof as JSON: this node's chain, and beside it the copies.
+type recordVerdict struct {
+	verdict
+	Copies []verdict `json:"copies"`
 }
 
 // verdict is a report as JSON.
@@ -147,6 +194,14 @@ type verdict struct {
 	Torn     int64        `json:"tornBytes"`
 	Gaps     []verdictGap `json:"gaps"`
 	Broken   *verdictHole `json:"broken"`
+	// Windows tell of lost disks.
+	Windows []verdictWindow `json:"windows"`
+}
+
+type verdictWindow struct {
+	After uint64    `json:"after"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
 }
 
 type verdictHead struct {
@@ -172,7 +227,10 @@ type verdictHole struct {
 func newVerdict(r *audit.Report, w witness) verdict {
 	hole := func(b audit.Break) verdictHole { return verdictHole{b.Kind, b.Seq, b.Segment, b.Offset, b.Detail} }
 	v := verdict{OK: r.OK(), Node: r.Node, Segments: r.Segments, Records: r.Records, Dropped: r.Dropped, First: r.First, Last: r.Last,
-		Chain: r.Chain.String(), Witness: w, Torn: r.Torn, Gaps: []verdictGap{}}
+		Chain: r.Chain.String(), Witness: w, Torn: r.Torn, Gaps: []verdictGap{}, Windows: []verdictWindow{}}
+	for _, l := range r.Windows {
+		v.Windows = append(v.Windows, verdictWindow{l.After, l.From, l.To})
+	}
 	if r.Head != nil {
 		v.Head = &verdictHead{r.Head.Seq, r.Head.Time}
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/strongroom/strongroom/internal/audit"
 	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/server"
 )
@@ -34,27 +33,22 @@ meanwhile; on SQLite its log file grows until the check ends. A stopped server's
 database must be at the release of this command, or it is brought there.`,
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			source, err := chain(data)
-			if err != nil {
-				return err
+			if _, err := server.Node(data); errors.Is(err, server.ErrNotInitialised) {
+				return notInitialised(data)
 			}
 			report, err := checkStore(c.Context(), env, data)
 			if err != nil {
 				return fmt.Errorf("cannot check the store: %w", err)
 			}
-			w, err := heads(c.Context(), env, data, &source)
+			record, err := prove(c.Context(), env, data)
 			if err != nil {
 				return err
 			}
-			record, err := audit.Verify(c.Context(), source)
-			if err != nil {
-				return fmt.Errorf("cannot read the audit record: %w", err)
-			}
-			ok := report.OK() && record.OK()
+			ok := report.OK() && record.ok()
 			if asJSON {
-				err = printJSON(env.Stdout, checkVerdict{ok, report, newVerdict(record, w)})
+				err = printJSON(env.Stdout, checkVerdict{ok, report, record.verdict()})
 			} else {
-				err = printCheck(env, source.Dir, report, record, w)
+				err = printCheck(env, report, record)
 			}
 			if err == nil && !ok {
 				return errSilent
@@ -90,10 +84,10 @@ func checkStore(ctx context.Context, env *Env, data string) (report server.Store
 type checkVerdict struct {
 	OK    bool               `json:"ok"`
 	Store server.StoreReport `json:"store"`
-	Audit verdict            `json:"audit"`
+	Audit recordVerdict      `json:"audit"`
 }
 
-func printCheck(env *Env, dir string, r server.StoreReport, record *audit.Report, w witness) error {
+func printCheck(env *Env, r server.StoreReport, record *proof) error {
 	var rows [][]string
 	for _, table := range slices.Sorted(maps.Keys(r.Rows)) {
 		rows = append(rows, []string{table, fmt.Sprint(r.Rows[table])})
@@ -121,5 +115,5 @@ func printCheck(env *Env, dir string, r server.StoreReport, record *audit.Report
 		return err
 	}
 	fmt.Fprintln(env.Stdout)
-	return printReport(env, dir, record, w)
+	return record.print(env)
 }

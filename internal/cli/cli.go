@@ -120,7 +120,7 @@ To begin:
 			root.AddCommand(c)
 		}
 	}
-	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env), newEndpoint(env), newBackup(env), newRestore(env))
+	add(groupServer, newInit(env), newServer(env), newStatus(env), newConfig(env), newEndpoint(env), newNode(env), newBackup(env), newRestore(env))
 	add(groupUse, newEnv(env), newSecret(env), newAccount(env), newRootCredentials(env), newEntity(env, "role"), newEntity(env, "user"), newOIDC(env),
 		newCredentialProcess(env), newContainerCredentials(env))
 	add(groupCheck, newCheck(env), newAudit(env), newPolicy(env), newExplain(env))

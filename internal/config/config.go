@@ -110,7 +110,10 @@ type Limits struct {
 	WriteTime             time.Duration `yaml:"write_time"`    // to take an answer
 	IdleTime              time.Duration `yaml:"idle_time"`     // between requests
 	ShutdownTime          time.Duration `yaml:"shutdown_time"` // for calls under way at the end
-	Rates                 Rates         `yaml:"rates"`
+	// DrainTime is how long calls are still answered at the end while /readyz sends
+	// the load balancer elsewhere.
+	DrainTime time.Duration `yaml:"drain_time"`
+	Rates     Rates         `yaml:"rates"`
 }
 
 // Rates bound how many requests a second are answered, on each node. Each bound is
@@ -150,11 +153,14 @@ type Cache struct {
 
 // Audit says how safe a record is before its call is answered.
 type Audit struct {
-	// Durability is "written" (in the operating system, on disk within 200 ms) or
-	// "synced" (on disk).
+	// Durability is "written" (in the operating system, on disk within 200 ms),
+	// "synced" (on disk) or "replicated" (in the database; PostgreSQL only).
 	Durability string `yaml:"durability"`
 	// SegmentSize is the size of a segment file in bytes.
 	SegmentSize int64 `yaml:"segment_size"`
+	// Spool is how many bytes of segments stay on disk once the database has them;
+	// 0 keeps all. With SQLite the segments are all there is, and stay.
+	Spool int64 `yaml:"spool"`
 }
 
 // Egress says where the server may connect to on somebody's word, such as to the
@@ -254,7 +260,7 @@ func Default() Config {
 			ReadTime: 15 * time.Second, WriteTime: 45 * time.Second, IdleTime: 2 * time.Minute, ShutdownTime: 20 * time.Second,
 			Rates: Rates{Mode: RatesOff}},
 		Cache:   Cache{Rows: 32 << 20},
-		Audit:   Audit{Durability: "written", SegmentSize: 64 << 20},
+		Audit:   Audit{Durability: "written", SegmentSize: 64 << 20, Spool: 1 << 30},
 		Egress:  Egress{AllowPrivate: "auto", AllowLoopback: "auto", Time: 10 * time.Second},
 		Denials: Denials{Keep: 90 * 24 * time.Hour, PerAccount: 100_000},
 		Memory:  Memory{Lock: "auto"},
@@ -456,8 +462,14 @@ func (c *Config) Validate() error {
 	if c.Cache.Rows < 0 {
 		return wrong("cache.rows", "cache.rows must be 0 for no cache, or more, not %d", c.Cache.Rows)
 	}
-	if c.Audit.Durability != "written" && c.Audit.Durability != "synced" {
-		return wrong("audit.durability", "audit durability %q is neither written nor synced", c.Audit.Durability)
+	if !slices.Contains([]string{"written", "synced", "replicated"}, c.Audit.Durability) {
+		return wrong("audit.durability", "audit durability %q is none of written, synced and replicated", c.Audit.Durability)
+	}
+	if c.Audit.Durability == "replicated" && c.Database == "" {
+		return wrong("audit.durability", "audit durability replicated needs PostgreSQL: SQLite's database lies on the disk that the record is on anyway")
+	}
+	if c.Audit.Spool < 0 {
+		return wrong("audit.spool", "audit.spool must not be below 0, as %d is", c.Audit.Spool)
 	}
 	for _, s := range []struct{ key, value string }{{"egress.allow_private", c.Egress.AllowPrivate}, {"egress.allow_loopback", c.Egress.AllowLoopback}} {
 		if !slices.Contains([]string{"true", "false", "auto"}, s.value) {

@@ -32,6 +32,9 @@ func (l *Limits) validate() error {
 	if l.QueueTime < 0 {
 		return mistake("limits.queue_time", "limits.queue_time must be 0 for no bound, or more, not %s", l.QueueTime)
 	}
+	if l.DrainTime < 0 {
+		return mistake("limits.drain_time", "limits.drain_time must be 0 for none, or more, not %s", l.DrainTime)
+	}
 	if l.ConnectionsPerAddress < 0 {
 		return mistake("limits.connections_per_address", "limits.connections_per_address must be 0 for no bound, or more, not %d", l.ConnectionsPerAddress)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/strongroom/strongroom/internal/store"
 )
 
 type leases struct {
@@ -17,11 +19,30 @@ type leases struct {
 	err   error
 	asked atomic.Int64
 	unset atomic.Bool // the clock is not to be believed
+	epoch atomic.Int64
+	freed atomic.Int64 // the epoch that was given up
+}
+
+func (l *leases) Release(_ context.Context, _ string, epoch int64) error {
+	l.freed.Store(epoch)
+	return nil
 }
 
 func (l *leases) Lease(context.Context, string, time.Duration) (int64, bool, error) {
 	l.asked.Add(1)
-	return 1, l.held.Load(), l.err
+	return l.epoch.Load(), l.held.Load(), l.err
+}
+
+// under is the lease that a context is bound to.
+type under struct {
+	name  string
+	epoch int64
+}
+
+type underKey struct{}
+
+func (l *leases) UnderLease(ctx context.Context, name string, epoch int64) context.Context {
+	return context.WithValue(ctx, underKey{}, under{name, epoch})
 }
 
 func (l *leases) Steady(context.Context) (bool, error) { return !l.unset.Load(), nil }
@@ -118,5 +139,97 @@ func TestPanics(t *testing.T) {
 	}
 	if s := log.String(); !strings.Contains(s, "job=bad") || !strings.Contains(s, "TestPanics") || strings.Contains(s, "canary") {
 		t.Error(s)
+	}
+}
+
+// TestRunsAreBoundToTheLease: the context of a run names the lease and the epoch
+// that it was given; a shared job has none.
+func TestRunsAreBoundToTheLease(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	l.epoch.Store(7)
+	for _, shared := range []bool{false, true} {
+		var got any
+		_, err := (&Job{Name: "x", Shared: shared, Run: func(ctx context.Context) (time.Time, error) {
+			got = ctx.Value(underKey{})
+			return time.Time{}, nil
+		}}).once(t.Context(), l)
+		want := any(under{"job.x", 7})
+		if shared {
+			want = nil
+		}
+		if err != nil || got != want {
+			t.Errorf("shared %t: bound to %v, want %v (%v)", shared, got, want, err)
+		}
+	}
+}
+
+// TestLongRunKeepsItsLease: it is renewed while the run lasts, and the run is told
+// when it is lost.
+func TestLongRunKeepsItsLease(t *testing.T) {
+	tests := []struct {
+		name string
+		lose func(l *leases)
+		lost bool
+	}{
+		{"kept", func(*leases) {}, false},
+		{"taken over", func(l *leases) { l.held.Store(false) }, true},
+		{"taken over and back", func(l *leases) { l.epoch.Add(2) }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &leases{}
+				l.held.Store(true)
+				_, err := (&Job{Name: "x", Run: func(ctx context.Context) (time.Time, error) {
+					time.Sleep(3 * leaseTTL)
+					if n := l.asked.Load(); n < 9 {
+						t.Errorf("renewed %d times in three lives of the lease", n)
+					}
+					tt.lose(l)
+					select {
+					case <-ctx.Done():
+						return time.Time{}, context.Cause(ctx)
+					case <-time.After(leaseTTL):
+						return time.Time{}, nil
+					}
+				}}).once(t.Context(), l)
+				if errors.Is(err, store.ErrFenced) != tt.lost {
+					t.Errorf("ended with %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestSilentDatabaseTakesNoLease: a renewal that fails does not end the run.
+func TestSilentDatabaseTakesNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &leases{}
+		l.held.Store(true)
+		_, err := (&Job{Name: "x", Run: func(ctx context.Context) (time.Time, error) {
+			l.err = errors.New("database is gone")
+			time.Sleep(3 * leaseTTL)
+			return time.Time{}, ctx.Err()
+		}}).once(t.Context(), l)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLeaseIsGivenUpAtTheEnd: another node need not wait for it.
+func TestLeaseIsGivenUpAtTheEnd(t *testing.T) {
+	l := &leases{}
+	l.held.Store(true)
+	l.epoch.Store(3)
+	run(t, l, Job{Name: "x", Every: time.Second}, time.Second/2, idle)
+	if l.freed.Load() != 3 {
+		t.Errorf("given up: epoch %d", l.freed.Load())
+	}
+	other := &leases{}
+	run(t, other, Job{Name: "x", Every: time.Second}, time.Second/2, idle)
+	if other.freed.Load() != 0 {
+		t.Error("gave up what it did not hold")
 	}
 }

@@ -14,7 +14,7 @@ var goroutines = map[string]struct {
 	why    string
 }{
 	"internal/server/serve.go":              {5, "jobs catch each run; so does shipping; watchNetwork's reload is caught; net/http catches each connection; Close only waits"},
-	"internal/jobs/jobs.go":                 {1, "each run is caught and runs again"},
+	"internal/jobs/jobs.go":                 {2, "each run is caught and runs again; a renewal is caught and ends the run"},
 	"internal/endpoint/gate.go":             {2, "accept only hands on; admit is caught"},
 	"internal/endpoint/manager.go":          {3, "run is net/http's, which catches each connection; two shut down"},
 	"internal/oidc/verifier.go":             {1, "the fetch is caught"},

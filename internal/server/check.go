@@ -87,6 +87,9 @@ func inspect(ctx context.Context, in *store.Inspection, db *store.DB, tx store.T
 	if err := audit.Inspect(in, tx, keys); err != nil {
 		return err
 	}
+	if err := inspectDeployment(in, tx, keys); err != nil {
+		return err
+	}
 	if err := iam.Inspect(in, tx, keys); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/strongroom/strongroom/internal/jobs"
 	"github.com/strongroom/strongroom/internal/seal"
 	"github.com/strongroom/strongroom/internal/store"
 )
@@ -19,3 +20,6 @@ func (s *Server) InspectIn(ctx context.Context, tx store.Tx) (in store.Inspectio
 	}
 	return in, inspect(ctx, &in, s.db, tx, root)
 }
+
+// Jobs are the server's jobs, for tests that run one at a time.
+func (s *Server) Jobs() []jobs.Job { return s.jobs() }

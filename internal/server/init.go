@@ -168,7 +168,7 @@ func begin(dir, account string) (s state, again bool, err error) {
 		if account == "" {
 			account = aws.NewAccountID()
 		}
-		s = state{Node: "node-" + aws.RandomString("abcdefghijklmnopqrstuvwxyz0123456789", 8), Account: account}
+		s = state{Node: newNodeName(), Account: account}
 		return s, false, writeJSON(filepath.Join(dir, begunFile), s)
 	case err != nil:
 		return s, false, err

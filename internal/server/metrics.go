@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/strongroom/strongroom/internal/aws"
+	"github.com/strongroom/strongroom/internal/store"
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
@@ -123,6 +124,12 @@ func (s *Server) collectors() []prometheus.Collector {
 		counter("strongroom_store_connections_broken_total", "Connections to the database that broke in use.", func() float64 { return float64(s.db.Stats().Broken) }),
 		counter("strongroom_store_commits_lost_total", "Commits whose answer was lost and whose outcome was looked up.", func() float64 { return float64(s.db.Stats().Lost) }),
 		gauge("strongroom_store_connections_used", "Connections to the database in use.", func() float64 { return float64(s.db.Stats().Readers) }),
+		gauge("strongroom_audit_records_unshipped", "Audit records that only this node's disk has; always 0 on SQLite.", func() float64 {
+			if st := s.audit.Stats(); s.db.Engine() == store.PostgreSQL {
+				return float64(st.Seq - min(st.Seq, st.ShippedSeq))
+			}
+			return 0
+		}),
 		counter("strongroom_store_retries_total", "Writes that ran again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) }),
 	}...)
 }

@@ -216,42 +216,11 @@ func (s *Server) operatorHandler() http.Handler {
 	})
 	mux.HandleFunc("POST /v1/sessions/revoke", s.revokeSessions)
 	mux.HandleFunc("POST /v1/oidc/keys", s.setProviderKeys)
-	mux.HandleFunc("GET /v1/audit/heads", func(w http.ResponseWriter, r *http.Request) {
-		heads, err := s.auditHeads(r.Context())
-		s.operatorAnswer(w, heads, err)
-	})
+	s.handleAudit(mux)
 	mux.HandleFunc("GET /v1/check", s.checkOperator)
 	mux.HandleFunc("POST /v1/backup", s.backupOperator)
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, s.endpoints.List()) })
 	return http.MaxBytesHandler(mux, 64<<10)
-}
-
-// AuditHeads are what the database holds to prove a node's audit chain with.
-type AuditHeads struct {
-	Node      string      `json:"node"`
-	PublicKey []byte      `json:"publicKey"` // Ed25519
-	Heads     []AuditHead `json:"heads"`
-}
-
-// AuditHead is an audit.Head of that node.
-type AuditHead struct {
-	Segment   uint64    `json:"segment"`
-	Seq       uint64    `json:"seq"`
-	Chain     string    `json:"chain"` // hexadecimal
-	Time      time.Time `json:"time"`
-	Signature []byte    `json:"signature"`
-}
-
-// auditHeads lets "strongroom audit verify" prove the chain while this process
-// keeps everybody else out of the database.
-func (s *Server) auditHeads(ctx context.Context) (AuditHeads, error) {
-	source := s.audit.Source()
-	heads, err := source.Heads(ctx)
-	out := AuditHeads{Node: source.Node, PublicKey: source.Public, Heads: make([]AuditHead, 0, len(heads))}
-	for _, h := range heads {
-		out.Heads = append(out.Heads, AuditHead{h.Segment, h.Seq, h.Chain.String(), h.Time, h.Signature})
-	}
-	return out, err
 }
 
 // latestDenials is how many are listed to somebody who names none.

@@ -26,8 +26,8 @@ import (
 	"github.com/strongroom/strongroom/internal/wire"
 )
 
-// Serve listens and answers until ctx ends, then lets the calls under way finish
-// within the shutdown time. ready, if not nil, is called with the address of the
+// Serve listens and answers until ctx ends, goes on for the drain time as not ready,
+// and then lets the calls under way finish within the shutdown time. ready, if not nil, is called with the address of the
 // API once all listeners stand: the public one's, or that of the first private
 // endpoint when there is no public one.
 func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
@@ -74,7 +74,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	s.own.set(listeners)
 
-	jobsCtx, stopJobs := context.WithCancel(ctx)
+	jobsCtx, stopJobs := context.WithCancel(context.WithoutCancel(ctx)) // They go on while the server drains.
 	var wg sync.WaitGroup
 	if !s.manual {
 		wg.Go(func() { s.RunJobs(jobsCtx) })
@@ -101,6 +101,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	select {
 	case <-ctx.Done():
 		err = nil
+		s.drain()
 	case err = <-failed:
 	}
 	stopJobs()
@@ -151,7 +152,7 @@ func (s *Server) errorLog() *log.Logger {
 func (s *Server) apiServer() *http.Server {
 	l := s.config.Limits
 	return &http.Server{
-		Handler: s.api, ErrorLog: s.errorLog(), MaxHeaderBytes: l.Header,
+		Handler: s.withHealth(s.api), ErrorLog: s.errorLog(), MaxHeaderBytes: l.Header,
 		ReadHeaderTimeout: l.HeaderTime, ReadTimeout: l.ReadTime, WriteTimeout: l.WriteTime, IdleTimeout: l.IdleTime,
 	}
 }
@@ -210,16 +211,8 @@ func (s *Server) limitPrivate(l net.Listener) net.Listener {
 // nothing about secrets, principals or names.
 func (s *Server) operationsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if err := s.db.Ping(ctx); err != nil {
-			http.Error(w, "database does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
+	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	return mux
 }

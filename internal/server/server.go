@@ -99,6 +99,7 @@ type Server struct {
 	reload    func() (config.Config, error)
 	reloading sync.Mutex
 	fault     atomic.Pointer[networkFault]
+	readiness readiness
 	memory    memory.State
 }
 
@@ -137,18 +138,14 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	durability := audit.Written
-	if o.Config.Audit.Durability == "synced" {
-		durability = audit.Synced
-	}
-	s.audit, err = audit.Open(ctx, audit.Config{
-		Dir: filepath.Join(o.Config.Data, AuditDir), Node: node.Node, Account: node.Account, Store: s.db, Sealer: s.keys,
-		SegmentSize: o.Config.Audit.SegmentSize, Durability: durability, Now: o.Now, Log: o.Log, Fault: o.Fault,
-	})
+	s.audit, err = audit.Open(ctx, s.auditConfig(node, o))
 	if err != nil {
 		return nil, err
 	}
 	if err = s.attachShipper(root); err != nil {
+		return nil, err
+	}
+	if err = s.publish(ctx, node.Account); err != nil {
 		return nil, err
 	}
 	if s.egress, err = openEgress(o.Config, s.now, s.ownAddresses); err != nil {
@@ -164,6 +161,29 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// shipEvery is how often a node hands on what is on its disk; with the 200 ms until
+// it is there, a record is in the database within a second.
+const shipEvery = 500 * time.Millisecond
+
+func (s *Server) auditConfig(node state, o Options) audit.Config {
+	c := audit.Config{
+		Dir: filepath.Join(o.Config.Data, AuditDir), Node: node.Node, Account: node.Account, Store: s.db, Sealer: s.keys,
+		SegmentSize: o.Config.Audit.SegmentSize, Spool: o.Config.Audit.Spool, Now: o.Now, Log: o.Log, Fault: o.Fault,
+	}
+	switch o.Config.Audit.Durability {
+	case "synced":
+		c.Durability = audit.Synced
+	case "replicated":
+		c.Durability = audit.Replicated
+	}
+	// SQLite's database is on the same disk, and this node's alone: a copy in it
+	// would save nothing.
+	if s.db.Engine() == store.PostgreSQL {
+		c.Ship, c.HeadEvery = true, shipEvery
+	}
+	return c
 }
 
 // join makes the services in the order in which they need each other.

@@ -18,7 +18,8 @@ var (
 	ErrLocked = errors.New("store: data directory is in use")
 	// ErrNewer is returned by Open when the store needs a newer release.
 	ErrNewer = errors.New("store: written by a newer release")
-	// ErrFenced is returned by Fence when the lease has passed to another holder.
+	// ErrFenced is returned by a change under a lease that has passed to another
+	// holder, see UnderLease.
 	ErrFenced = errors.New("store: lease was lost")
 	// ErrUnknown is returned by Write when the database went away during the
 	// commit and did not come back in time to say whether it happened.

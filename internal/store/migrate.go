@@ -134,11 +134,7 @@ func migrateOnce(ctx context.Context, e engine, list []migration) error {
 		return err
 	}
 
-	understood := int64(1)
-	for _, m := range list {
-		understood = max(understood, m.version)
-	}
-	if version > understood {
+	if understood := understood(list); version > understood {
 		return &hintError{
 			err: fmt.Errorf("%w: store version %d, this release understands up to %d", ErrNewer, version, understood),
 			hint: "start the release that last ran on this data, or a later one; " +
@@ -158,6 +154,16 @@ func migrateOnce(ctx context.Context, e engine, list []migration) error {
 		}
 	}
 	return nil
+}
+
+// understood is the highest store version that a release with these migrations
+// understands.
+func understood(list []migration) int64 {
+	v := int64(1)
+	for _, m := range list {
+		v = max(v, m.version)
+	}
+	return v
 }
 
 // readMigrations fills applied and returns the store version.

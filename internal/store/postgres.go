@@ -355,6 +355,13 @@ func (p *postgres) generation(ctx context.Context, k generationKey) (int64, erro
 	return value, err
 }
 
+// clock is the database's, the only one that all nodes see.
+func (p *postgres) clock(tx Tx) (time.Time, error) {
+	var micros int64
+	err := tx.QueryRow(`SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`).Scan(&micros)
+	return time.UnixMicro(micros).UTC(), err
+}
+
 func (p *postgres) scrub(context.Context) error { return nil }
 
 func (p *postgres) ping(ctx context.Context) error {

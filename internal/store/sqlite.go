@@ -190,7 +190,7 @@ func (s *sqlite) name() string { return SQLite }
 
 // ready loads the generations, and ends the leases of the processes before this
 // one: the directory's lock proves them gone, so nobody need wait for the end of
-// a lease that a killed process took. The epochs stay, for Fence.
+// a lease that a killed process took. The epochs stay, for UnderLease.
 func (s *sqlite) ready(ctx context.Context, _ func(context.Context) (bool, error)) error {
 	err := s.write(ctx, func(t *txn) error {
 		_, err := t.Exec(`UPDATE leases SET expires_at = 0 WHERE expires_at > 0`)
@@ -312,3 +312,6 @@ func (s *sqlite) close() error {
 	}
 	return errors.Join(s.readers.stop(), s.writer.closeConn(), s.image.close(), s.lock.Close())
 }
+
+// clock is this process's: nobody else holds a lease in its directory.
+func (s *sqlite) clock(tx Tx) (time.Time, error) { return tx.Now(), nil }

@@ -81,7 +81,9 @@ type DB struct {
 	engine engine
 	audit  func(ctx context.Context, tx Tx) error
 	node   string
-	log    *slog.Logger
+	// understood is the highest store version that this release understands.
+	understood int64
+	log        *slog.Logger
 
 	clockWait *atomic.Int64 // as Steady last saw it
 }
@@ -98,6 +100,8 @@ type engine interface {
 	// ready is called once, after the migrations; steady is DB.Steady.
 	ready(ctx context.Context, steady func(context.Context) (bool, error)) error
 	generation(ctx context.Context, k generationKey) (int64, error)
+	// clock is the time that leases are judged by.
+	clock(tx Tx) (time.Time, error)
 	scrub(ctx context.Context) error
 	ping(ctx context.Context) error
 	stats() Stats
@@ -174,6 +178,7 @@ func open(ctx context.Context, c Config, migrations fs.FS) (_ *DB, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
+	db.understood = understood(list)
 	if c.AsIs {
 		return db, db.sameSchema(ctx, list)
 	}
@@ -234,20 +239,27 @@ func (db *DB) Write(ctx context.Context, fn func(Tx) error) error {
 		if err := fn(t); err != nil {
 			return err
 		}
-		if db.audit == nil {
-			return nil
+		if db.audit != nil {
+			if err := t.usable(); err != nil {
+				return err
+			}
+			if err := db.audit(ctx, t); err != nil {
+				return err
+			}
 		}
-		if err := t.usable(); err != nil {
-			return err
-		}
-		return db.audit(ctx, t)
+		return fence(ctx, t)
 	})
 }
 
 // Maintain is Write without an audit record, for the machinery's own
 // housekeeping: leases, audit heads, last-accessed days.
 func (db *DB) Maintain(ctx context.Context, fn func(Tx) error) error {
-	return db.engine.write(ctx, func(t *txn) error { return fn(t) })
+	return db.engine.write(ctx, func(t *txn) error {
+		if err := fn(t); err != nil {
+			return err
+		}
+		return fence(ctx, t)
+	})
 }
 
 // Scrub makes deleted rows unrecoverable as far as the engine can. It is called
@@ -262,6 +274,19 @@ func (db *DB) Maintain(ctx context.Context, fn func(Tx) error) error {
 // write-ahead log, replicas and backups, none of which a client can erase.
 // There, destruction rests on the wrapping key's being destroyed.
 func (db *DB) Scrub(ctx context.Context) error { return db.engine.scrub(ctx) }
+
+// Fit reports whether the store answers and is one that this release understands:
+// with ErrNewer if a newer one has changed it beyond that since Open.
+func (db *DB) Fit(ctx context.Context) error {
+	var version int64
+	if err := db.Get(ctx, `SELECT MAX(version) FROM store_migrations`).Scan(&version); err != nil {
+		return err
+	}
+	if version > db.understood {
+		return fmt.Errorf("%w: store version %d, this release understands up to %d", ErrNewer, version, db.understood)
+	}
+	return nil
+}
 
 // Ping reports whether the store answers.
 func (db *DB) Ping(ctx context.Context) error { return db.engine.ping(ctx) }
