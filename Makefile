@@ -66,8 +66,17 @@ race: ## the tests under the race detector
 	tools/deps/system gcc libc6-dev
 	CGO_ENABLED=1 STRONGROOM_POSTGRES="$$(tools/deps/postgresql)" go test -race ./...
 
-fuzz: ## the policy engine against its reference for FUZZTIME seconds, all other fuzz targets for as long together
+fuzz: ## every fuzz target, each for FUZZTIME seconds
 	tools/fuzz $(FUZZTIME)
+
+.PHONY: hostile flood
+REQUESTS ?= 100000
+hostile: ## REQUESTS hostile requests, with what they reached
+	HOSTILE_REQUESTS=$(REQUESTS) go test ./internal/servertest/hostile -run TestHostileRequests -v -count=1 -timeout 6h
+
+flood: MINUTES = 10
+flood: ## MINUTES of unsigned requests, as many as are answered
+	FLOOD_SECONDS=$$(( $(MINUTES) * 60 )) go test ./internal/servertest/hostile -run TestUnsignedFlood -v -count=1 -timeout 6h
 
 mutants: ## seeded faults in the policy engine, each of which the tests must catch
 	tools/mutants
