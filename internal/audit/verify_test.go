@@ -16,7 +16,7 @@ import (
 func small(t *testing.T) *bench { return chain(t, 3) }
 
 // chain makes three segments with a start record and some calls each.
-func chain(t *testing.T, calls int) *bench {
+func chain(t testing.TB, calls int) *bench {
 	b := newBench(t)
 	for range 3 {
 		l := b.open()

@@ -50,7 +50,7 @@ func parseName(stream, name string) (kind string, n uint64, part int, ok bool) {
 	part = -1
 	if hasPart {
 		p, err := strconv.Atoi(after)
-		if err != nil || kind != kindBase {
+		if err != nil || p < 0 || kind != kindBase {
 			return "", 0, 0, false
 		}
 		part = p
