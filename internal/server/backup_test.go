@@ -71,6 +71,14 @@ func restore(t *testing.T, in server.RestoreRequest, database string) (config.Co
 		t.Fatal(err)
 	}
 	cfg.Region, cfg.Regions = out.Region, out.Regions
+	db, err := store.Open(t.Context(), store.Config{Dir: cfg.Data, URL: cfg.Database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if steady, err := db.Steady(t.Context()); err != nil || steady {
+		t.Errorf("what a backup holds may be destroyed at once: %v", err)
+	}
 	return cfg, out
 }
 

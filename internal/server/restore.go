@@ -312,8 +312,12 @@ func restoreShipped(ctx context.Context, cfg config.Config, in *RestoreRequest, 
 	return proveChains(ctx, cfg, db, out)
 }
 
-// settle checks a restored store, and takes away what it would revive.
+// settle checks a restored store, and takes away what it would revive; what its time has
+// come for is not destroyed on the first day.
 func settle(ctx context.Context, db *store.DB, tx store.Tx, in *RestoreRequest, root seal.Provider, out *Restored) error {
+	if err := store.Distrust(tx); err != nil {
+		return err
+	}
 	var found store.Inspection
 	if err := inspect(ctx, &found, db, tx, root); err != nil {
 		return err

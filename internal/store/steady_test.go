@@ -50,6 +50,23 @@ func TestSteady(t *testing.T) {
 	}
 }
 
+// TestDistrust: a store that was filled from a backup destroys nothing on its first day.
+func TestDistrust(t *testing.T) {
+	engines(t, func(t *testing.T, open opener) {
+		c := &clock{now: time.Now()}
+		db := open(t, func(config *Config) { config.Now = c.Now })
+		for range 2 {
+			write(t, db, Distrust)
+			for n := range 49 {
+				if steady, err := db.Steady(t.Context()); err != nil || steady != (n == 48) {
+					t.Fatalf("after %d half hours: %v, %v", n, steady, err)
+				}
+				c.advance(30 * time.Minute)
+			}
+		}
+	})
+}
+
 // TestLeaseOfAClockAhead: a lease taken while the clock was ahead does not outlive it.
 func TestLeaseOfAClockAhead(t *testing.T) {
 	engines(t, func(t *testing.T, open opener) {
