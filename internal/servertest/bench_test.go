@@ -38,14 +38,47 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-func benchmarkHandler(b *testing.B, s *servertest.Server) {
-	const secrets = 1000
-	value := strings.Repeat("0123456789abcdef", 64)
+// BenchmarkServer is the same over TLS, by a client in the same process. It is no
+// measure of the server, but its profile has the server's share of net/http and
+// crypto/tls.
+func BenchmarkServer(b *testing.B) {
+	s := servertest.Start(b, servertest.Quiet())
+	createAll(b, s)
+	b.SetParallelism(8)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		body := `{"SecretId":"` + name(rand.IntN(secrets)) + `"}`
+		r := signed(b, s, "secretsmanager.GetSecretValue", body)
+		for pb.Next() {
+			r.Body = io.NopCloser(strings.NewReader(body))
+			answer, err := s.HTTP.Do(r)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+				b.Error(answer.StatusCode, err)
+			}
+			answer.Body.Close()
+		}
+	})
+}
+
+// secrets are how many a benchmark reads.
+const secrets = 1000
+
+var value = strings.Repeat("0123456789abcdef", 64)
+
+func createAll(b *testing.B, s *servertest.Server) {
 	for i := range secrets {
 		if _, err := s.Secrets().CreateSecret(b.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(name(i)), SecretString: &value}); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+func benchmarkHandler(b *testing.B, s *servertest.Server) {
+	createAll(b, s)
 	requests := make([]*http.Request, secrets)
 	bodies := make([]*strings.Reader, secrets)
 	for i := range requests {
