@@ -187,8 +187,11 @@ func (s *Server) listen() (out []net.Listener, err error) {
 		MinVersion: tls.VersionTLS13,
 		// HTTP/2 would let one connection open streams without end, and AWS's own
 		// endpoint for this service does not speak it either.
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: source.Certificate,
+		NextProtos: []string{"http/1.1"},
+		// An answer is one message that is of no use in part: it goes into one record and
+		// one write from a connection's first on, and not only after 128 KB.
+		DynamicRecordSizingDisabled: true,
+		GetCertificate:              source.Certificate,
 	}
 	if s.clients, err = endpoint.NewClients(&s.config, base, s.now); err != nil {
 		return out, err

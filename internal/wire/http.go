@@ -131,6 +131,7 @@ type handler struct {
 	// flying holds one for each request that is worked on.
 	flying chan struct{}
 	queue  queue
+	date   dateHeader
 	// bodies is how many bytes of bodies are held, beyond the first of each.
 	bodies atomic.Int64
 }
@@ -150,6 +151,8 @@ type exchange struct {
 	wait time.Duration
 	body *bytes.Buffer
 	out  *bytes.Buffer
+	// reader is what the body is read through.
+	reader accounted
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -182,7 +185,7 @@ func (h *handler) newCall(r *http.Request) *Call {
 		c.Listener = netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 	}
 	if r.TLS != nil {
-		c.TLS = TLS{tlsVersion(r.TLS.Version), tls.CipherSuiteName(r.TLS.CipherSuite), r.Host}
+		c.TLS = TLS{tlsVersion(r.TLS.Version), cipherName(r.TLS.CipherSuite), r.Host}
 	}
 	return c
 }
@@ -352,7 +355,8 @@ func (h *handler) read(x *exchange, r *http.Request) error {
 		return x.tooLarge()
 	}
 	x.body.Grow(int(min(max(r.ContentLength, 0), trustedBody)) + bytes.MinRead)
-	n, err := x.body.ReadFrom(&accounted{io.LimitReader(r.Body, h.limits.Body+1), h, x, trustedBody})
+	x.reader = accounted{io.LimitedReader{R: r.Body, N: h.limits.Body + 1}, h, x, trustedBody}
+	n, err := x.body.ReadFrom(&x.reader)
 	if n > h.limits.Body {
 		return x.tooLarge()
 	}
@@ -393,14 +397,15 @@ func (h *handler) answer(ctx context.Context, w http.ResponseWriter, x *exchange
 		status = shown.HTTPStatus()
 	}
 	header := w.Header()
-	header[requestIDHeader] = []string{c.RequestID}
-	header["Date"] = []string{h.now().UTC().Format(http.TimeFormat)}
+	own := &[2]string{c.RequestID, strconv.Itoa(x.out.Len())} // one allocation for both
+	header[requestIDHeader] = own[:1:1]
+	header["Date"] = h.date.at(h.now())
 	header["Cache-Control"] = noStoreHeader
 	header["Content-Type"] = jsonTypeHeader
 	if x.query {
 		header["Content-Type"] = xmlTypeHeader
 	}
-	header["Content-Length"] = []string{strconv.Itoa(x.out.Len())}
+	header["Content-Length"] = own[1:]
 	if x.wait > 0 {
 		// In whole seconds, rounded up: earlier it would be in vain again.
 		header["Retry-After"] = []string{strconv.Itoa(int((x.wait + time.Second - 1) / time.Second))}
@@ -515,6 +520,20 @@ func clip(s string) string {
 		s = strings.ToValidUTF8(s[:most], "")
 	}
 	return s
+}
+
+// cipherName names a suite. The standard library makes the list of all suites for
+// each answer.
+func cipherName(id uint16) string {
+	switch id {
+	case tls.TLS_AES_128_GCM_SHA256:
+		return "TLS_AES_128_GCM_SHA256"
+	case tls.TLS_AES_256_GCM_SHA384:
+		return "TLS_AES_256_GCM_SHA384"
+	case tls.TLS_CHACHA20_POLY1305_SHA256:
+		return "TLS_CHACHA20_POLY1305_SHA256"
+	}
+	return tls.CipherSuiteName(id)
 }
 
 // tlsVersion names a version as CloudTrail does.

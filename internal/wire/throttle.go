@@ -48,14 +48,14 @@ var errBodies = errors.New("the bodies of all requests take too much memory")
 // are free: nearly all requests are that small, and so must not suffer from those
 // who send large ones.
 type accounted struct {
-	io.Reader
+	body io.LimitedReader
 	h    *handler
 	x    *exchange
 	free int64
 }
 
 func (r *accounted) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
+	n, err := r.body.Read(p)
 	more := int64(n)
 	if r.free > 0 {
 		unpaid := min(r.free, more)
