@@ -81,6 +81,11 @@ func (b *bench) openLoop(s *target, rate float64) error {
 			return err
 		}
 		defer c.conn.Close()
+		// A connection that says nothing for five seconds is closed; one that has asked
+		// may wait for two minutes.
+		if _, err := c.do(readRequest(len(clients) % b.secrets)); err != nil {
+			return err
+		}
 		clients = append(clients, c)
 	}
 	before := s.memory()
