@@ -57,10 +57,10 @@ func main() {
 // bench is one run.
 type bench struct {
 	binary, noAudit, other, out string
-	length               time.Duration
-	rounds, secrets      int
-	many                 int // secrets of the suite scale
-	connections          []int
+	length                      time.Duration
+	rounds, secrets             int
+	many                        int // secrets of the suite scale
+	connections                 []int
 
 	dir string
 	// loaded is a stopped server with the secrets; each server under test begins
