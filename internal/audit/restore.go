@@ -46,7 +46,8 @@ func (l *Log) restoreSpool(ctx context.Context) (out restored, err error) {
 		}
 		// A segment that is whole was on disk before the next one began; one that is
 		// missing altogether may have been removed since it was shipped.
-		if end.off >= c.Size || end.off == 0 && i < len(copies)-1 && !apart {
+		// Records count, not bytes: another release may close a segment in other words.
+		if end.last >= c.Last || end.off == 0 && i < len(copies)-1 && !apart {
 			break
 		}
 		l.log.Warn("audit records that the disk has lost are taken back from the database",

@@ -450,6 +450,30 @@ func TestRetiredAlive(t *testing.T) {
 	}
 }
 
+// A segment that the release before has closed, in words of its own after this one had
+// shipped it, is left as it is.
+func TestClosedByAnotherRelease(t *testing.T) {
+	b := newBench(t)
+	l := b.open(shipping)
+	b.run(l, getCall(), nil)
+	b.close()
+	path := b.segments()[0]
+	data := b.read(path)
+	short := bytes.Replace(data, []byte(`,"closed":true}`), []byte(`}`), 1)
+	if len(short) == len(data) {
+		t.Fatal("the trailer has another form")
+	}
+	b.write(path, short)
+	b.open(shipping)
+	b.close()
+	if r := b.mustVerify(); len(r.Windows) > 0 {
+		t.Errorf("%+v", r.Windows)
+	}
+	if r := b.verifyCopy(); !r.OK() {
+		t.Error(r.Broken)
+	}
+}
+
 // Shipped segments leave the disk when there is more than is to be kept, and the
 // chain is still whole.
 func TestSpoolIsBounded(t *testing.T) {
