@@ -46,3 +46,9 @@ func flush(f *os.File) error {
 func lockFile(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
+
+// unlockFile gives the lock up by name: closing the file does that only once no
+// child between its fork and its exec has a copy of the descriptor.
+func unlockFile(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+}

@@ -361,7 +361,7 @@ func (l *Log) release() error {
 	clear(l.key)
 	l.headMu.Unlock()
 	if l.lock != nil {
-		errs = append(errs, removeSpares(l.cfg.Dir, l.cfg.Node), l.lock.Close())
+		errs = append(errs, removeSpares(l.cfg.Dir, l.cfg.Node), unlockFile(l.lock), l.lock.Close())
 	}
 	return errors.Join(errs...)
 }

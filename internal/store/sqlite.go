@@ -76,7 +76,7 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 	}
 	defer func() {
 		if err != nil {
-			s.lock.Close()
+			unlockDirectory(s.lock)
 		}
 	}()
 	path := filepath.Join(c.Dir, databaseFile)
@@ -184,6 +184,13 @@ func lockDirectory(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// unlockDirectory lets others in. The lock is given up by name, since closing
+// the file does that only once no other process has it open, and a child that
+// was forked and has not come to its exec yet has a copy of every descriptor.
+func unlockDirectory(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
 func (s *sqlite) name() string { return SQLite }
@@ -310,7 +317,7 @@ func (s *sqlite) close() error {
 	if !s.writer.stop() {
 		return nil
 	}
-	return errors.Join(s.readers.stop(), s.writer.closeConn(), s.image.close(), s.lock.Close())
+	return errors.Join(s.readers.stop(), s.writer.closeConn(), s.image.close(), unlockDirectory(s.lock))
 }
 
 // clock is this process's: nobody else holds a lease in its directory.

@@ -118,6 +118,20 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	openDir(t, dir)
 }
 
+// TestCloseBesideAFork: a child between its fork and its exec has copies of all
+// descriptors, and does not keep a directory that was let go.
+func TestCloseBesideAFork(t *testing.T) {
+	dir := t.TempDir()
+	db := openDir(t, dir)
+	child, err := syscall.Dup(int(db.engine.(*sqlite).lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(child) })
+	db.Close()
+	openDir(t, dir)
+}
+
 func TestOpenAtTheSameTime(t *testing.T) {
 	engines(t, func(t *testing.T, _ opener) {
 		config := Config{Dir: t.TempDir()}
