@@ -28,6 +28,8 @@ var (
 	// gone, stopped, out of connections, read-only, or busy with conflicts beyond
 	// patience. Nothing was changed, and the same call may succeed later.
 	ErrUnavailable = errors.New("store: database is unavailable")
+	// ErrDamaged is what errors of a SQLite file are that is not what was written.
+	ErrDamaged = errors.New("store: database is damaged")
 )
 
 // outageError makes err an ErrUnavailable.

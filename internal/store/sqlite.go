@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,6 +62,7 @@ type sqlite struct {
 	generations generations
 	now         func() time.Time
 	image       image
+	disk        *disk
 }
 
 func openSQLite(c Config) (_ *sqlite, err error) {
@@ -70,9 +73,9 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 		return nil, err
 	}
 	warnOpenDirectory(c.Dir, c.Log)
-	s := &sqlite{now: c.Now, image: image{path: filepath.Join(c.Dir, databaseFile)}}
+	s := &sqlite{now: c.Now, image: image{path: filepath.Join(c.Dir, databaseFile)}, disk: newDisk(c.Dir, c.Log)}
 	if s.lock, err = lockDirectory(c.Dir); err != nil {
-		return nil, err
+		return nil, s.disk.startError(err)
 	}
 	defer func() {
 		if err != nil {
@@ -83,14 +86,49 @@ func openSQLite(c Config) (_ *sqlite, err error) {
 	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
+	if err := flushLog(LogPath(c.Dir)); err != nil {
+		return nil, s.disk.startError(err)
+	}
 	conn, err := openWriter(path)
 	if err != nil {
-		return nil, err
+		return nil, s.disk.startError(err)
 	}
 	s.readers = newReaders(path)
-	s.writer = newWriter(conn, path, &s.generations, c)
+	s.writer = newWriter(conn, path, &s.generations, s.disk, c)
 	go s.writer.loop()
 	return s, nil
+}
+
+// flushLog writes the log that another process has left once more, byte for byte,
+// and flushes it. Should a flush have failed there, the system still shows what is
+// not on the disk, takes it for flushed and would flush only what is new: then a
+// later commit could be durable behind a hole, which hides it after a power cut.
+func flushLog(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 1<<20)
+	for off := int64(0); err == nil; {
+		var n int
+		n, err = f.ReadAt(b, off)
+		if n > 0 {
+			if _, werr := f.WriteAt(b[:n], off); werr != nil {
+				err = werr
+			}
+		}
+		off += int64(n)
+	}
+	if errors.Is(err, io.EOF) {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("flush the write-ahead log: %w", err)
+	}
+	return nil
 }
 
 func openWriter(path string) (*sqlite3.Conn, error) {
@@ -199,6 +237,7 @@ func (s *sqlite) name() string { return SQLite }
 // one: the directory's lock proves them gone, so nobody need wait for the end of
 // a lease that a killed process took. The epochs stay, for UnderLease.
 func (s *sqlite) ready(ctx context.Context, _ func(context.Context) (bool, error)) error {
+	defer s.disk.watch()
 	err := s.write(ctx, func(t *txn) error {
 		_, err := t.Exec(`UPDATE leases SET expires_at = 0 WHERE expires_at > 0`)
 		return err
@@ -219,10 +258,13 @@ func (s *sqlite) generation(ctx context.Context, k generationKey) (int64, error)
 func (s *sqlite) get(ctx context.Context, query string, args, dest []any) error {
 	conn, err := s.readers.acquire(ctx)
 	if err != nil {
-		return err
+		return s.disk.met(err)
 	}
 	defer s.readers.release(conn)
-	return sqliteRunner{conn}.queryRow(query, args, dest)
+	if err := (sqliteRunner{conn}).queryRow(query, args, dest); err != nil {
+		return s.disk.met(err)
+	}
+	return nil
 }
 
 // interruptEvery is the time between interrupts of a reader that was given up.
@@ -231,12 +273,12 @@ const interruptEvery = 5 * time.Millisecond
 func (s *sqlite) read(ctx context.Context, fn func(*txn) error) (err error) {
 	conn, err := s.readers.acquire(ctx)
 	if err != nil {
-		return err
+		return s.disk.met(err)
 	}
 	run := sqliteRunner{conn}
 	if _, err := run.exec("BEGIN DEFERRED", nil); err != nil {
 		s.readers.discard(conn)
-		return err
+		return s.disk.met(err)
 	}
 	// A long scan stops when its caller has gone. AfterFunc costs no goroutine
 	// until then. A statement that is just beginning misses an interrupt, so
@@ -266,6 +308,7 @@ func (s *sqlite) read(ctx context.Context, fn func(*txn) error) (err error) {
 		if e, ok := errors.AsType[*sqlite3.Error](err); ok && e.Primary() == sqlite3.Interrupt && ctx.Err() != nil {
 			err = contextError(ctx)
 		}
+		err = s.disk.met(err)
 		if _, e := run.exec("ROLLBACK", nil); e != nil {
 			s.readers.discard(conn)
 			return
@@ -308,6 +351,7 @@ func (s *sqlite) ping(ctx context.Context) error {
 func (s *sqlite) stats() Stats {
 	st := s.writer.stats()
 	st.Readers = int64(s.readers.inUse())
+	s.disk.fill(&st)
 	return st
 }
 

@@ -275,6 +275,11 @@ func TestFullDisk(t *testing.T) {
 	if err := db.Scrub(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for end := time.Now().Add(time.Minute); !db.Stats().DownSince.IsZero(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("changes are refused although there is room")
+		}
+	}
 	write(t, db, func(tx Tx) error {
 		_, err := tx.Exec(`DELETE FROM things`)
 		return err

@@ -128,13 +128,20 @@ type Stats struct {
 	// Readers is the number of connections in use: for reading, and on PostgreSQL
 	// for writing, too.
 	Readers int64
-	// DownSince is when the database stopped answering; zero while it answers.
+	// DownSince is when the database stopped answering, or its disk to take changes;
+	// zero while all is well.
 	DownSince time.Time
 	// Outages is how often it did, Broken how many connections to it broke.
 	Outages, Broken int64
 	// ClockWait is for how long nothing is destroyed because the clock was set; see
 	// Steady.
 	ClockWait time.Duration
+	// Trouble says what is wrong with the disk under SQLite and what to do, "" when
+	// nothing is. With DownSince set changes are refused; reads go on.
+	Trouble string
+	// DiskErrors counts calls that failed for the disk's sake, Damaged those that met
+	// a damaged page.
+	DiskErrors, Damaged int64
 }
 
 // Open opens the store, brings its schema up to date and returns it.

@@ -40,6 +40,7 @@ type writer struct {
 	generations *generations
 	now         func() time.Time
 	log         *slog.Logger
+	disk        *disk
 	follower    Follower // nil when nobody follows the log
 
 	// queue has no buffer: a caller that gives up is simply no longer there,
@@ -81,9 +82,9 @@ type truncated struct {
 	err  error
 }
 
-func newWriter(conn *sqlite3.Conn, path string, g *generations, c Config) *writer {
+func newWriter(conn *sqlite3.Conn, path string, g *generations, d *disk, c Config) *writer {
 	return &writer{
-		path: path, conn: conn, generations: g, now: c.Now, log: c.Log, follower: c.Follower, foldNext: foldFrames,
+		path: path, conn: conn, generations: g, now: c.Now, log: c.Log, disk: d, follower: c.Follower, foldNext: foldFrames,
 		queue:     make(chan *change),
 		truncates: make(chan chan truncated),
 		folds:     make(chan chan truncated),
@@ -100,6 +101,9 @@ func (w *writer) write(ctx context.Context, fn func(*txn) error) error {
 	}
 	if w.closed() {
 		return ErrClosed
+	}
+	if err := w.disk.outage(); err != nil {
+		return err
 	}
 	c := &change{ctx: ctx, fn: fn, result: make(chan error, 1)}
 	w.waiting.Add(1)
@@ -197,7 +201,13 @@ func (w *writer) loop() {
 	tick := time.NewTicker(truncateEvery)
 	defer tick.Stop()
 	for {
+		var try <-chan time.Time // Never, while all is well.
+		if w.disk.outage() != nil {
+			try = time.After(diskRetry)
+		}
 		select {
+		case <-try:
+			w.tryDisk()
 		case <-w.quit:
 			finished = true
 			return
@@ -219,10 +229,37 @@ func (w *writer) loop() {
 				continue
 			}
 			if _, err := w.truncate(); err != nil {
-				w.log.Warn("empty log", slog.Any("error", err))
+				w.disk.unfolded(err)
 			}
 		}
 	}
+}
+
+// tryDisk makes a commit that changes nothing. What a commit that failed has left
+// in the log is overwritten by it, so that it never comes back.
+func (w *writer) tryDisk() bool {
+	err := w.exec("BEGIN IMMEDIATE")
+	if err == nil {
+		// A row that comes and goes, or there would be nothing to flush.
+		err = w.exec(`INSERT OR REPLACE INTO store_commits (id, at, committed) VALUES ('disk', 0, FALSE)`)
+	}
+	if err == nil {
+		err = w.exec(`DELETE FROM store_commits WHERE id = 'disk'`)
+	}
+	if err == nil {
+		err = w.exec("COMMIT")
+	}
+	if err != nil {
+		w.rollback()
+		w.disk.failed(err)
+		return false
+	}
+	w.dirty = true
+	if w.follower != nil {
+		w.follower.Committed(w.conn.Logged())
+	}
+	w.disk.works()
+	return true
 }
 
 // gather adds the changes that wait already. It gives the callers that the
@@ -248,8 +285,12 @@ func (w *writer) gather(batch []*change) []*change {
 
 // run executes a batch in one transaction and answers everybody in it.
 func (w *writer) run(batch []*change) {
+	if err := w.disk.outage(); err != nil {
+		w.fail(batch, err)
+		return
+	}
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
-		w.fail(batch, fmt.Errorf("begin: %w", err))
+		w.fail(batch, w.broken(fmt.Errorf("begin: %w", err)))
 		return
 	}
 	good := 0
@@ -259,7 +300,7 @@ func (w *writer) run(batch []*change) {
 		}
 		if err := w.runOne(c); err != nil {
 			// The transaction itself is broken, and with it what came before.
-			w.fail(batch, err)
+			w.fail(batch, w.broken(err))
 			return
 		}
 		if c.err == nil {
@@ -272,7 +313,7 @@ func (w *writer) run(batch []*change) {
 		return
 	}
 	if err := w.exec("COMMIT"); err != nil {
-		w.fail(batch, fmt.Errorf("commit: %w", err))
+		w.fail(batch, w.broken(fmt.Errorf("commit: %w", err)))
 		return
 	}
 	w.dirty = true
@@ -290,6 +331,22 @@ func (w *writer) run(batch []*change) {
 	}
 	w.tell(batch)
 	w.answer(batch)
+}
+
+// broken is what callers get for an error that ended the transaction. Of a commit
+// that could not be flushed the system may still show everything, and a restart
+// would take it for committed: so it is overwritten at once, or else its outcome is
+// not known.
+func (w *writer) broken(err error) error {
+	w.rollback()
+	down := w.disk.failed(err)
+	if !down {
+		return w.disk.met(err)
+	}
+	if w.tryDisk() || !unflushed(err) {
+		return unavailable(err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }
 
 // tell says what has changed to those who cache it.
@@ -348,7 +405,7 @@ func (w *writer) answer(batch []*change) {
 		if c.err != nil {
 			w.rollbacks.Add(1)
 		}
-		c.result <- c.err
+		c.result <- w.disk.met(c.err)
 	}
 }
 
@@ -362,10 +419,12 @@ func (w *writer) rollback() {
 	if err == nil && !w.conn.InTransaction() {
 		return
 	}
-	w.log.Error("roll back", slog.Any("error", err))
+	if w.disk.outage() == nil {
+		w.log.Error("roll back", slog.Any("error", err))
+	}
 	conn, err := openWriter(w.path)
 	if err != nil {
-		w.log.Error("reopen after failed rollback", slog.Any("error", err))
+		w.disk.failed(err)
 		return
 	}
 	w.conn.Close()
@@ -431,7 +490,7 @@ func (w *writer) foldWhenLong() {
 		return
 	}
 	if _, err := w.fold("PASSIVE"); err != nil {
-		w.log.Warn("fold log", slog.Any("error", err))
+		w.disk.unfolded(err)
 	}
 }
 
@@ -455,7 +514,7 @@ func (w *writer) foldRest(err error) {
 		_, err = w.fold("PASSIVE")
 	}
 	if err != nil {
-		w.log.Warn("fold log", slog.Any("error", err))
+		w.disk.unfolded(err)
 	}
 }
 
@@ -465,7 +524,7 @@ func (w *writer) awaitFolder() {
 		return
 	}
 	if err := <-w.folded; err != nil {
-		w.log.Warn("fold log", slog.Any("error", err))
+		w.disk.unfolded(err)
 	}
 	w.ahead = false
 }

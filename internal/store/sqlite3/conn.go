@@ -11,6 +11,7 @@ package sqlite3
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -36,9 +37,21 @@ const (
 // Result codes that callers decide by, primary codes of
 // https://www.sqlite.org/rescode.html.
 const (
+	CantOpen   = lib.SQLITE_CANTOPEN
 	Constraint = lib.SQLITE_CONSTRAINT
+	Corrupt    = lib.SQLITE_CORRUPT
 	Full       = lib.SQLITE_FULL
 	Interrupt  = lib.SQLITE_INTERRUPT
+	IO         = lib.SQLITE_IOERR
+	NoDatabase = lib.SQLITE_NOTADB
+	ReadOnly   = lib.SQLITE_READONLY
+)
+
+// Extended result codes of a disk that did not read, or not flush.
+const (
+	IORead      = lib.SQLITE_IOERR_READ
+	IOShortRead = lib.SQLITE_IOERR_SHORT_READ
+	IOFlush     = lib.SQLITE_IOERR_FSYNC
 )
 
 // Extended result codes of violated uniqueness.
@@ -54,10 +67,17 @@ type Error struct {
 	Code int
 	// Message is SQLite's sentence.
 	Message string
+	// System is what the operating system said, 0 where it was not asked.
+	System syscall.Errno
 }
 
 // Error returns the message with its code.
-func (e *Error) Error() string { return fmt.Sprintf("sqlite: %s (%d)", e.Message, e.Code) }
+func (e *Error) Error() string {
+	if e.System != 0 {
+		return fmt.Sprintf("sqlite: %s (%d): %v", e.Message, e.Code, e.System)
+	}
+	return fmt.Sprintf("sqlite: %s (%d)", e.Message, e.Code)
+}
 
 // Primary returns the primary result code.
 func (e *Error) Primary() int { return e.Code & 0xff }
@@ -236,6 +256,12 @@ func (c *Conn) failure(rc int32) error {
 		e.Message = libc.GoString(lib.Xsqlite3_errmsg(c.tls, c.db))
 	} else {
 		e.Message = libc.GoString(lib.Xsqlite3_errstr(c.tls, rc))
+	}
+	switch e.Primary() {
+	case CantOpen, Full, IO, ReadOnly:
+		if c.db != 0 {
+			e.System = syscall.Errno(lib.Xsqlite3_system_errno(c.tls, c.db))
+		}
 	}
 	return e
 }
