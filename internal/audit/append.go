@@ -218,7 +218,7 @@ func (l *Log) sync(seq uint64, all bool) error {
 		}
 	}
 	if opened {
-		if err := syncDir(l.cfg.Dir); err != nil {
+		if err := l.names.Sync(); err != nil {
 			return l.fail(fmt.Errorf("flush audit directory: %w", err))
 		}
 	}

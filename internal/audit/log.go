@@ -119,6 +119,8 @@ var (
 	ErrNoRoom = errors.New("no room for audit records")
 	// ErrClosed means that the log has been closed.
 	ErrClosed = errors.New("audit log closed")
+	// ErrStopped means that the disk failed a write or a flush: see Stopped.
+	ErrStopped = errors.New("audit log stopped")
 )
 
 // Log is a node's open chain. Its methods may be called concurrently.
@@ -133,6 +135,7 @@ type Log struct {
 	key   ed25519.PrivateKey // cleared when the log is closed
 	pub   ed25519.PublicKey
 	lock  *os.File
+	names *os.File // the directory, open so that a flush of it needs no further file
 	found Recovery
 
 	mu       sync.Mutex
@@ -147,6 +150,7 @@ type Log struct {
 	intents  map[string]struct{} // event ids with a pending row
 	settled  []settled           // of those, the ones in the chain
 	allocErr error
+	noRoom   bool // a call was refused since a segment was made
 	waiting  int
 	changed  chan struct{} // closed when there is more room
 	closed   bool
@@ -169,6 +173,7 @@ type Log struct {
 
 	writtenSeq, syncedSeq, shippedSeq atomic.Uint64
 	failure                           atomic.Pointer[error]
+	stopped                           chan struct{} // closed with the first failure
 	unverified                        unverified
 	stats                             counters
 
@@ -244,7 +249,7 @@ func newLog(c Config) (*Log, error) {
 		cfg: c, now: c.Now, log: c.Log,
 		batch: new(batch), idle: new(batch),
 		calls: make(map[*wire.Call]*room), intents: make(map[string]struct{}),
-		changed: make(chan struct{}), kick: make(chan struct{}, 1), stop: make(chan struct{}),
+		changed: make(chan struct{}), kick: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}, nil
 }
 
@@ -261,6 +266,9 @@ func (l *Log) open(ctx context.Context) error {
 	l.lock = lock
 	if err := lockFile(lock); err != nil {
 		return fmt.Errorf("node %s is in use by another process: %w", l.cfg.Node, err)
+	}
+	if l.names, err = os.Open(l.cfg.Dir); err != nil {
+		return err
 	}
 	if l.key, err = l.loadKey(ctx); err != nil {
 		return err
@@ -360,6 +368,9 @@ func (l *Log) release() error {
 	l.headMu.Lock()
 	clear(l.key)
 	l.headMu.Unlock()
+	if l.names != nil {
+		errs = append(errs, l.names.Close())
+	}
 	if l.lock != nil {
 		errs = append(errs, removeSpares(l.cfg.Dir, l.cfg.Node), unlockFile(l.lock), l.lock.Close())
 	}
@@ -408,8 +419,7 @@ func (l *Log) syncLoop() {
 			return
 		case <-t.C:
 			if err := l.sync(0, true); err != nil {
-				l.log.Error("audit log cannot be flushed; all calls are refused until a restart", "err", err)
-				return
+				return // Stopped has told.
 			}
 		}
 	}
@@ -448,16 +458,31 @@ func (l *Log) keepHouse() {
 // the disk holds (a second fsync may succeed without having written), so every
 // later call is refused and the next start looks at the files afresh.
 func (l *Log) fail(err error) error {
-	l.failure.CompareAndSwap(nil, &err)
+	l.stopFor(err)
 	l.mu.Lock()
 	l.wakeLocked()
 	l.mu.Unlock()
-	return err
+	return fmt.Errorf("%w: %w", ErrStopped, err)
+}
+
+// stopFor notes the first failure.
+func (l *Log) stopFor(err error) {
+	if l.failure.CompareAndSwap(nil, &err) {
+		l.log.Error("the audit log has stopped, and no call is answered without its record", "dir", l.cfg.Dir, "err", err)
+		close(l.stopped)
+	}
 }
 
 func (l *Log) failed() error {
 	if p := l.failure.Load(); p != nil {
-		return fmt.Errorf("audit log stopped: %w", *p)
+		return fmt.Errorf("%w: %w", ErrStopped, *p)
 	}
 	return nil
 }
+
+// Stopped is closed when the disk has failed a write or a flush of the log. No call
+// is answered any more then; a new start mends the log and goes on.
+func (l *Log) Stopped() <-chan struct{} { return l.stopped }
+
+// Err is why the log has stopped, or nil.
+func (l *Log) Err() error { return l.failed() }

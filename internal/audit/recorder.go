@@ -170,7 +170,7 @@ func (l *Log) settle(r *room) (uint64, error) {
 		return 0, ErrClosed
 	}
 	if err := l.order(r.events...); err != nil {
-		l.failure.CompareAndSwap(nil, &err)
+		l.stopFor(err)
 		l.wakeLocked()
 		return 0, err
 	}

@@ -117,14 +117,14 @@ func recoverChain(ctx context.Context, s Source, heads []Head) (Recovery, error)
 		if w.end.records == 0 {
 			out.prev = w.before
 		}
-		return out, err
+		return out, errors.Join(err, writeAgain(s, newest.Seq))
 	case w.mendable(b):
 		discarded, err := mendBreak(s, segments, b, w)
 		out.Discarded += discarded
 		if w.end.records == 0 && w.end.off > 0 {
 			out.prev = w.before // The header is gone with its segment.
 		}
-		return out, err
+		return out, errors.Join(err, writeAgain(s, newest.Seq))
 	}
 	out.Break = b
 	// New records are numbered behind everything that was ever signed or still
@@ -166,6 +166,27 @@ func mendBreak(s Source, segments []uint64, b *Break, w *walker) (discarded int6
 		}
 	}
 	return discarded, nil
+}
+
+// writeAgain writes anew what no head speaks of. Where a flush failed, the system
+// still shows bytes that are not on the disk, takes them for flushed, and would
+// never write them: a head over them would turn into evidence of tampering at the
+// next power cut.
+func writeAgain(s Source, newest uint64) error {
+	segments, err := listSegments(s.Dir, s.Node)
+	if err != nil {
+		return err
+	}
+	for _, first := range segments[startIndex(segments, newest+1):] {
+		b, err := os.ReadFile(filepath.Join(s.Dir, fileName(s.Node, first, segmentSuffix)))
+		if err != nil {
+			return fmt.Errorf("write audit segment again: %w", err)
+		}
+		if err := replaceFile(s.Dir, fileName(s.Node, first, segmentSuffix), b); err != nil {
+			return fmt.Errorf("write audit segment again: %w", err)
+		}
+	}
+	return nil
 }
 
 // dropWhole sets a whole segment aside.

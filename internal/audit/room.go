@@ -53,6 +53,7 @@ func (l *Log) reserve(ctx context.Context, n int64) error {
 		}
 		if l.allocErr != nil {
 			err := l.allocErr
+			l.noRoom = true
 			l.mu.Unlock()
 			l.kickAllocator()
 			l.stats.refused.Add(1)
@@ -139,9 +140,11 @@ func (l *Log) allocateSpare() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil && l.allocErr == nil {
-		l.log.Error("no room for another audit segment; calls are refused once the present one is full", "err", err)
+		l.log.Error("no room for another audit segment; calls are refused once the present one is full", "dir", l.cfg.Dir, "err", err,
+			"hint", "free space in its file system: it is tried again each second, and nothing needs a restart")
 	}
 	if err == nil {
+		l.noRoom = false
 		if l.allocErr != nil {
 			l.log.Info("audit segments can be made again")
 		}

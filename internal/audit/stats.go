@@ -37,8 +37,9 @@ type Stats struct {
 	// are at most 33 codes, the last of which is "other".
 	Unverified      uint64
 	UnverifiedCodes map[string]uint64
-	// Failed says that the log has stopped and refuses every call.
-	Failed bool
+	// Failed says that the log has stopped and refuses every call; NoRoom, that it
+	// refuses calls until there is room on its disk.
+	Failed, NoRoom bool
 }
 
 type counters struct {
@@ -64,6 +65,7 @@ func (l *Log) Stats() Stats {
 	}
 	l.mu.Lock()
 	s.Seq, s.Reserved, s.Free = l.end.seq, l.reserved, max(0, l.free())
+	s.NoRoom = l.noRoom
 	s.Spares, s.Calls, s.Pending = len(l.spares), len(l.calls), len(l.intents)+len(l.settled)
 	l.mu.Unlock()
 	l.headMu.Lock()
