@@ -86,6 +86,9 @@ func (j *Job) loop(ctx context.Context, leases Leases, log *slog.Logger) {
 		case err == nil || ctx.Err() != nil:
 		case errors.Is(err, store.ErrFenced):
 			log.WarnContext(ctx, "job stopped: another node has taken it over meanwhile", "job", j.Name, "error", err)
+		case errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrDamaged):
+			// The store has told of it, once and for all.
+			log.DebugContext(ctx, "job failed, will run again", "job", j.Name, "error", err)
 		default:
 			log.ErrorContext(ctx, "job failed, will run again", "job", j.Name, "error", err)
 		}

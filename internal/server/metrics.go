@@ -114,13 +114,25 @@ func (s *Server) collectors() []prometheus.Collector {
 		gauge("strongroom_clock_wait_seconds", "For how long nothing is destroyed because the clock was set ahead, or the server off.", func() float64 {
 			return s.db.Stats().ClockWait.Seconds()
 		}),
-		gauge("strongroom_store_up", "1 while the database answers.", func() float64 {
+		gauge("strongroom_store_up", "1 while the database answers and its disk takes changes.", func() float64 {
 			if s.db.Stats().DownSince.IsZero() {
 				return 1
 			}
 			return 0
 		}),
 		counter("strongroom_store_outages_total", "How often the database stopped answering.", func() float64 { return float64(s.db.Stats().Outages) }),
+		counter("strongroom_store_disk_errors_total", "Calls that failed for the sake of SQLite's disk.", func() float64 { return float64(s.db.Stats().DiskErrors) }),
+		counter("strongroom_store_damaged_total", "Calls that met a damaged page of SQLite's file.", func() float64 { return float64(s.db.Stats().Damaged) }),
+		gauge("strongroom_audit_up", "1 while audit records can be written; without, calls are refused.", func() float64 {
+			if a := s.audit.Stats(); a.Failed || a.NoRoom {
+				return 0
+			}
+			return 1
+		}),
+		gauge("strongroom_audit_room_bytes", "Room for audit records that is there already.", func() float64 { return float64(s.audit.Stats().Free) }),
+		counter("strongroom_audit_refused_total", "Calls refused because there was no room for their records.", func() float64 { return float64(s.audit.Stats().Refused) }),
+		counter("strongroom_audit_records_total", "Audit records.", func() float64 { return float64(s.audit.Stats().Appended) }),
+		gauge("strongroom_audit_flush_seconds", "How long the last flush of the audit log took.", func() float64 { return s.audit.Stats().LastFlush.Seconds() }),
 		counter("strongroom_store_connections_broken_total", "Connections to the database that broke in use.", func() float64 { return float64(s.db.Stats().Broken) }),
 		counter("strongroom_store_commits_lost_total", "Commits whose answer was lost and whose outcome was looked up.", func() float64 { return float64(s.db.Stats().Lost) }),
 		gauge("strongroom_store_connections_used", "Connections to the database in use.", func() float64 { return float64(s.db.Stats().Readers) }),

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/strongroom/strongroom/internal/aws"
-	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/denial"
 	"github.com/strongroom/strongroom/internal/iam"
 	"github.com/strongroom/strongroom/internal/memory"
@@ -128,8 +127,17 @@ func (s *Server) Status() Status {
 		out.Network.Fault, out.Network.Since = f.text, f.since
 		out.Warnings = append(out.Warnings, "the configuration of the network is not the one in force: "+f.text)
 	}
-	if since := s.db.Stats().DownSince; !since.IsZero() {
-		out.Warnings = append(out.Warnings, "the database has not answered since "+since.UTC().Format(time.RFC3339)+"; the log says why")
+	calls, changes := s.trouble()
+	if calls != "" {
+		out.Warnings = append(out.Warnings, "calls are refused: "+calls)
+	}
+	switch d := s.db.Stats(); {
+	case changes != "":
+		out.Warnings = append(out.Warnings, "changes are refused since "+d.DownSince.UTC().Format(time.RFC3339)+": "+changes)
+	case !d.DownSince.IsZero():
+		out.Warnings = append(out.Warnings, "the database has not answered since "+d.DownSince.UTC().Format(time.RFC3339)+"; the log says why")
+	case d.Damaged+d.DiskErrors > 0 && d.Trouble != "":
+		out.Warnings = append(out.Warnings, fmt.Sprintf("%d calls since the start met an error of the database's disk, the last one: %s", d.Damaged+d.DiskErrors, d.Trouble))
 	}
 	if wait := s.db.Stats().ClockWait; wait > 0 {
 		out.Warnings = append(out.Warnings, "the clock was set ahead, or the server off: nothing whose time has come is destroyed before it has run for another "+wait.String())
@@ -143,24 +151,6 @@ func (s *Server) Status() Status {
 		out.Warnings = append(out.Warnings, "audit records behind a signed head are lost or changed; run \"strongroom audit verify\"")
 	}
 	return out
-}
-
-// ownFiles is how many files the server has open besides connections: the database,
-// the audit log, listeners.
-const ownFiles = 256
-
-// fewFiles warns when the process may not have as many files as connections are
-// allowed: then the system's bound, which spares neither database nor log, is
-// reached before ours.
-func fewFiles(cfg *config.Config, have uint64) string {
-	faces := min(len(cfg.PublicListen()), 1)
-	for i := range cfg.Network.Endpoints {
-		faces += len(cfg.Network.Endpoints[i].Listen)
-	}
-	if need := uint64(faces)*uint64(cfg.Limits.Connections) + ownFiles; have < need {
-		return fmt.Sprintf("the process may have %d files open, but limits.connections allows for %d: raise the one (LimitNOFILE) or lower the other", have, need)
-	}
-	return ""
 }
 
 // Warnings names the weaknesses of a default installation.

@@ -34,6 +34,7 @@ var (
 	errSilent   = errors.New("database does not answer")
 	errOlder    = errors.New("a newer release has changed the database: end this one")
 	errStopped  = errors.New("the audit log has stopped")
+	errNoRoom   = errors.New("there is no room for audit records")
 )
 
 // Ready returns why calls should go elsewhere, or nil.
@@ -52,13 +53,16 @@ func (s *Server) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 	defer cancel()
 	r.err = nil
+	record := s.audit.Stats()
 	switch err := s.db.Fit(ctx); {
 	case errors.Is(err, store.ErrNewer):
 		r.err = errOlder
 	case err != nil:
 		r.err = errSilent
-	case s.audit.Stats().Failed:
+	case record.Failed:
 		r.err = errStopped
+	case record.NoRoom:
+		r.err = errNoRoom
 	}
 	r.checked = time.Now()
 	return r.err
@@ -70,6 +74,16 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ready")
+}
+
+// readyzOperator also tells of changes that are refused while reads are answered,
+// which elsewhere they would not be.
+func (s *Server) readyzOperator(w http.ResponseWriter, r *http.Request) {
+	if _, changes := s.trouble(); changes != "" && s.Ready(r.Context()) == nil {
+		fmt.Fprintln(w, "ready, but changes are refused: "+changes)
+		return
+	}
+	s.readyz(w, r)
 }
 
 func healthz(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }

@@ -103,6 +103,8 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 		err = nil
 		s.drain()
 	case err = <-failed:
+	case <-s.audit.Stopped():
+		err = s.stopped()
 	}
 	stopJobs()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.ShutdownTime)
@@ -207,7 +209,7 @@ func (s *Server) listen() (out []net.Listener, err error) {
 
 // limitPrivate bounds the connections of a private listener.
 func (s *Server) limitPrivate(l net.Listener) net.Listener {
-	return limit.Listen(l, limit.NewSlots(s.config.Limits.Connections), nil) // The gate asks for the address itself.
+	return limit.Listen(l, limit.NewSlots(connections(&s.config)), nil) // The gate asks for the address itself.
 }
 
 // operationsHandler serves health and metrics. It is on loopback and tells
@@ -215,7 +217,7 @@ func (s *Server) limitPrivate(l net.Listener) net.Listener {
 func (s *Server) operationsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /readyz", s.readyzOperator)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	return mux
 }

@@ -189,7 +189,7 @@ func (s *Server) auditConfig(node state, o Options) audit.Config {
 // join makes the services in the order in which they need each other.
 func (s *Server) join(account string, o Options) {
 	l := s.config.Limits
-	s.public, s.addresses = limit.NewSlots(l.Connections), limit.NewAddresses(l.ConnectionsPerAddress)
+	s.public, s.addresses = limit.NewSlots(connections(&s.config)), limit.NewAddresses(l.ConnectionsPerAddress)
 	s.metrics = prometheus.NewRegistry()
 	s.endpoints = s.newEndpoints(account)
 	s.metrics.MustRegister(s.endpoints.Collectors()...)
