@@ -63,11 +63,13 @@ func (d *Disk) Mount(dir string, how How) (*Mount, error) {
 // Unmount takes the disk away. Operations that wait fail; processes that still have files open lose them.
 func (m *Mount) Unmount() error {
 	m.disk.Kill()
-	err := m.server.Unmount()
-	if err == nil {
-		return nil
+	// By force, which ends the connection to the kernel: a mount may live on in a namespace that somebody else on this machine
+	// has made meanwhile, with a copy of every mount, and the server would wait for that to end.
+	if err := syscall.Unmount(m.dir, syscall.MNT_FORCE|syscall.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount: %w", err)
 	}
-	return errors.Join(err, syscall.Unmount(m.dir, syscall.MNT_DETACH))
+	m.server.Wait()
+	return nil
 }
 
 // kernel is the disk as the kernel asks for it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -211,4 +212,26 @@ func start(f func()) <-chan struct{} {
 		f()
 	}()
 	return done
+}
+
+// TestUnmountInSpiteOfOtherNamespaces: whoever makes a mount namespace has a copy of every mount.
+func TestUnmountInSpiteOfOtherNamespaces(t *testing.T) {
+	if why := faultfs.Missing(); why != "" {
+		t.Skip(why)
+	}
+	dir := t.TempDir()
+	m, err := faultfs.New().Mount(dir, faultfs.Cached)
+	must(t, err)
+	other := exec.Command("cat")
+	other.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	in, err := other.StdinPipe()
+	must(t, err)
+	must(t, other.Start())
+	must(t, m.Unmount())
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		t.Errorf("the directory below: %v, %v", entries, err)
+	}
+	must(t, in.Close())
+	must(t, other.Wait())
 }

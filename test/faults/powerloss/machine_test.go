@@ -18,6 +18,7 @@ import (
 type machine struct {
 	*program.Deployment
 	settings string
+	busy     int64 // how many operations on the disk a round has at most, about
 	disk     *faultfs.Disk
 	running  *program.Server
 	mount    *faultfs.Mount
@@ -38,6 +39,7 @@ func emptyMachine(t *testing.T) *machine {
 	m.plug(t, dir)
 	t.Cleanup(func() { m.unplug(t) })
 	m.Deployment = program.At(t, filepath.Join(dir, "d"))
+	m.Blind()
 	return m
 }
 
@@ -45,7 +47,10 @@ func emptyMachine(t *testing.T) *machine {
 func newMachine(t *testing.T, database, settings string) *machine {
 	t.Helper()
 	m := emptyMachine(t)
-	m.settings = settings
+	m.settings, m.busy = settings, 3000
+	if database != "" {
+		m.busy = 300 // Only the audit log is here, whose writes share much.
+	}
 	m.Init(database, settings)
 	return m
 }

@@ -5,8 +5,6 @@ package program
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"github.com/strongroom/strongroom/internal/ca"
 	"github.com/strongroom/strongroom/internal/server"
 	"github.com/strongroom/strongroom/internal/servertest"
 )
@@ -62,13 +59,14 @@ type Deployment struct {
 	tb     testing.TB
 	binary string
 	files  uint64
-	client http.Client
+	blind  bool
+	client *http.Client
 }
 
 // At is a data directory that is to be made by Init.
 func At(tb testing.TB, dir string) *Deployment {
 	tb.Helper()
-	return &Deployment{Dir: dir, tb: tb, binary: Binary(tb)}
+	return &Deployment{Dir: dir, tb: tb, binary: Binary(tb), client: http.DefaultClient}
 }
 
 // Init makes the deployment; settings go into strongroom.yaml.
@@ -96,13 +94,8 @@ func (d *Deployment) Init(database, settings string) {
 	if err != nil {
 		d.tb.Fatal(err)
 	}
-	pem, err := os.ReadFile(filepath.Join(d.Dir, ca.CertificateFile))
-	if err != nil {
-		d.tb.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	d.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: 128}
+	d.client = servertest.Client(d.tb, d.Dir)
+	d.client.Timeout = 2 * patience
 	d.tb.Cleanup(d.client.CloseIdleConnections)
 }
 
@@ -129,6 +122,9 @@ func durably(path string, b []byte) error {
 // Files bounds how many files a server may have open; 0 leaves it alone.
 func (d *Deployment) Files(n uint64) { d.files = n }
 
+// Blind starts servers without health and metrics, whose port is only free until somebody else on the machine takes it.
+func (d *Deployment) Blind() { d.blind = true }
+
 func (d *Deployment) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(d.binary, args...)
 	for _, v := range os.Environ() {
@@ -146,7 +142,13 @@ func (d *Deployment) Run(args ...string) (stdout, stderr string, err error) {
 	var o, e bytes.Buffer
 	cmd := d.command(args...)
 	cmd.Stdout, cmd.Stderr = &o, &e
-	err = cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return "", "", err
+	}
+	// A command that hangs says where.
+	late := time.AfterFunc(2*patience, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) })
+	defer late.Stop()
+	err = cmd.Wait()
 	return o.String(), e.String(), err
 }
 
@@ -166,18 +168,25 @@ var serving = regexp.MustCompile(`msg=serving .*address=(\S+)`)
 
 // Start starts the server and waits until it serves. An error tells what it said.
 func (d *Deployment) Start() (*Server, error) {
-	s, err := d.Launch()
-	if err != nil {
-		return nil, err
+	for tries := 0; ; tries++ {
+		s, err := d.Launch()
+		if err != nil {
+			return nil, err
+		}
+		if err = s.Ready(); err == nil || tries == 3 || !strings.Contains(err.Error(), "address already in use") {
+			return s, err
+		}
 	}
-	return s, s.Ready()
 }
 
 // Launch starts the server and waits for nothing.
 func (d *Deployment) Launch() (*Server, error) {
-	operations, err := freeAddress()
-	if err != nil {
-		return nil, err
+	operations := ""
+	if !d.blind {
+		var err error
+		if operations, err = freeAddress(); err != nil {
+			return nil, err
+		}
 	}
 	s := &Server{Deployment: d, Operations: "http://" + operations, Log: &servertest.Buffer{}, ended: make(chan struct{})}
 	s.cmd = d.command("server", "--listen", "127.0.0.1:0", "--operations", operations)
@@ -253,12 +262,12 @@ func (s *Server) Stop() error {
 
 // AWS is the SDK's configuration for the admin in a region. Calls are not retried.
 func (s *Server) AWS(region string) aws.Config {
-	return aws.Config{Region: region, BaseEndpoint: &s.URL, HTTPClient: &s.client, RetryMaxAttempts: 1,
+	return aws.Config{Region: region, BaseEndpoint: &s.URL, HTTPClient: s.client, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(s.Admin.AccessKeyID, s.Admin.SecretAccessKey, "")}
 }
 
 // HTTP trusts the server's certificate.
-func (s *Server) HTTP() *http.Client { return &s.client }
+func (s *Server) HTTP() *http.Client { return s.client }
 
 // Get fetches a page of health or metrics; a server that does not answer has status 0.
 func (s *Server) Get(path string) (status int, body string) {
