@@ -49,7 +49,7 @@ func newMachine(t *testing.T, database, settings string) *machine {
 	m := emptyMachine(t)
 	m.settings, m.busy = settings, 3000
 	if database != "" {
-		m.busy = 300 // Only the audit log is here, whose writes share much.
+		m.busy = 600 // Only the audit log is here, whose writes share much.
 	}
 	m.Init(database, settings)
 	return m

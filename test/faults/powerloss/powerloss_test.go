@@ -119,7 +119,7 @@ func lose(t *testing.T, r *rand.Rand, m *machine, rounds int, sum *figures) faul
 	}
 	before := sum.acknowledged
 	for round := range rounds {
-		frozen := m.disk.FreezeAfter(m.busy/8 + r.Int64N(m.busy))
+		frozen := m.disk.FreezeAfter(m.busy/3 + r.Int64N(m.busy))
 		ended := make(chan error, 1)
 		go func() { ended <- l.run(t.Context(), s) }()
 		cut, err := m.cut(t, s, frozen, r.Uint64())
