@@ -153,7 +153,7 @@ func TestRewrittenSegmentIsFound(t *testing.T) {
 var (
 	headerLine = regexp.MustCompile(`^(\{"segment":"strongroom-audit/1","node":"[^"]*","first":\d+,"prev":")[0-9a-f]{64}(".*\})\n$`)
 	recordLine = regexp.MustCompile(`^\{"seq":(\d+),"prev":"[0-9a-f]{64}","record":"[0-9a-f]{64}","chain":"[0-9a-f]{64}","event":(.*)\}\n$`)
-	lastLine   = regexp.MustCompile(`^(\{"end":\d+,"records":\d+,"chain":")[0-9a-f]{64}("\}\n)$`)
+	lastLine   = regexp.MustCompile(`^(\{"end":\d+,"records":\d+,"chain":")[0-9a-f]{64}("(?:,"closed":true)?\}\n)$`)
 )
 
 // relink writes a line anew behind prev and returns the chain hash it makes.
