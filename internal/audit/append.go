@@ -61,6 +61,8 @@ type event struct {
 	hash Hash
 	id   string  // of the call, if a pending row may wait for this record
 	buf  *[]byte // to give back once the event is ordered
+	// doubtful says that nobody knows whether there is a pending row.
+	doubtful bool
 }
 
 func newEvent(body []byte) event { return event{body: body, hash: sha256.Sum256(body)} }

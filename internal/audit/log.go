@@ -149,6 +149,7 @@ type Log struct {
 	calls    map[*wire.Call]*room
 	intents  map[string]struct{} // event ids with a pending row
 	settled  []settled           // of those, the ones in the chain
+	doubts   []doubt             // of those, the ones that may not be there
 	allocErr error
 	noRoom   bool // a call was refused since a segment was made
 	waiting  int
@@ -439,7 +440,7 @@ func (l *Log) keepHouse() {
 		case <-t.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), shipTime)
-		err := errors.Join(l.hand(ctx), l.forgetPending(ctx), l.removeShipped(ctx))
+		err := errors.Join(l.hand(ctx), l.settleDoubts(ctx), l.forgetPending(ctx), l.removeShipped(ctx))
 		cancel()
 		if l.unverified.due(l.now()) {
 			err = errors.Join(err, l.flushUnverified())

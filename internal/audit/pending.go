@@ -128,13 +128,15 @@ func (l *Log) forgetPending(ctx context.Context) error {
 	return nil
 }
 
+// row is a pending row.
+type row struct {
+	id      string
+	records [][]byte
+}
+
 // reconcile appends the pending records that the chain does not have. Open
 // calls it, before any call.
 func (l *Log) reconcile(ctx context.Context) error {
-	type row struct {
-		id      string
-		records [][]byte
-	}
 	var rows []row
 	var after uint64
 	err := l.cfg.Store.Read(ctx, func(tx store.Tx) error {
@@ -171,7 +173,7 @@ func (l *Log) reconcile(ctx context.Context) error {
 	}
 	for _, r := range rows {
 		for _, body := range r.records {
-			if there[eventID(body)] {
+			if id, _ := eventID(body); there[id] {
 				continue
 			}
 			if err := l.appendRecovered(ctx, body); err != nil {
@@ -207,19 +209,26 @@ func (l *Log) appendRecovered(ctx context.Context, body []byte) error {
 func (l *Log) eventsAfter(ctx context.Context, seq uint64) (map[string]bool, error) {
 	out := make(map[string]bool)
 	err := l.Source().Scan(ctx, seq+1, func(e Entry) error {
-		out[eventID(e.Body)] = true
+		if id, known := eventID(e.Body); known {
+			out[id] = true
+		}
 		return nil
 	})
 	return out, err
 }
 
-// eventID returns a record's eventID, "" for a dropped body.
-func eventID(body []byte) string {
+// eventID returns a record's eventID, "" for a dropped body. known is false for one
+// that was written before it was known whether the change took effect: the one in
+// the pending row then tells more.
+func eventID(body []byte) (id string, known bool) {
 	var e struct {
-		EventID string `json:"eventID"`
+		EventID    string `json:"eventID"`
+		Strongroom struct {
+			Outcome string `json:"outcome"`
+		} `json:"strongroom"`
 	}
 	if json.Unmarshal(body, &e) != nil {
-		return ""
+		return "", false
 	}
-	return e.EventID
+	return e.EventID, e.Strongroom.Outcome == ""
 }

@@ -66,6 +66,8 @@ type renderer struct {
 	// recovered marks a record that is written with a change, and enters the
 	// chain only if a crash comes between the two.
 	recovered bool
+	// doubtful marks the record of a call whose change may or may not be committed.
+	doubtful bool
 }
 
 // append appends the record as one JSON object, with the members in the order
@@ -369,8 +371,9 @@ func (r *renderer) touched(b []byte) ([]byte, int) {
 
 // ours appends the member "strongroom", which is not CloudTrail's: the
 // decisions, with the layer, policy, version and statement (by index) that each
-// rests on; how many resources or decisions found no room; and whether the
-// record was recovered. The owner's account is not told of the caller's
+// rests on; how many resources or decisions found no room; whether the record was
+// recovered; and whether nobody knew, when it was written, if the change took
+// effect. The owner's account is not told of the caller's
 // policies, nor the other way round.
 func (r *renderer) ours(b []byte, resourcesLeft int) []byte {
 	b = append(b, `,"strongroom":{"decisions":[`...)
@@ -399,6 +402,9 @@ func (r *renderer) ours(b []byte, resourcesLeft int) []byte {
 	}
 	if r.recovered {
 		b = append(b, `,"recovered":true`...)
+	}
+	if r.doubtful {
+		b = append(b, `,"outcome":"unknown"`...)
 	}
 	return append(b, '}')
 }

@@ -178,7 +178,11 @@ func (l *Log) settle(r *room) (uint64, error) {
 		e := &r.events[i]
 		if _, ok := l.intents[e.id]; ok {
 			delete(l.intents, e.id)
-			l.settled = append(l.settled, settled{e.id, l.end.seq})
+			if e.doubtful {
+				l.doubts = append(l.doubts, doubt{e.id, l.now()})
+			} else {
+				l.settled = append(l.settled, settled{e.id, l.end.seq})
+			}
 		}
 		freeBody(e.buf)
 	}
@@ -194,7 +198,7 @@ func (l *Log) settle(r *room) (uint64, error) {
 // is the room that they take.
 func (l *Log) render(buf *[]byte, events []event, c *wire.Call, limits *limits, copies int) (_ []event, size int64) {
 	b := (*buf)[:0]
-	r := renderer{limits: limits, call: c, recipient: l.recipient(c)}
+	r := renderer{limits: limits, call: c, recipient: l.recipient(c), doubtful: doubtful(c)}
 	var others []string
 	if copies > 0 {
 		others = otherAccounts(c, r.recipient, copies)
@@ -218,7 +222,7 @@ func (l *Log) render(buf *[]byte, events []event, c *wire.Call, limits *limits, 
 		events = append(events, e)
 		from = to
 	}
-	events[first].id = c.EventID
+	events[first].id, events[first].doubtful = c.EventID, r.doubtful
 	// All share the buffer, which is free once the last of them is ordered.
 	events[len(events)-1].buf = buf
 	return events, size

@@ -111,15 +111,25 @@ func TestUnknownOutcome(t *testing.T) {
 	w.proxy.EachCommit(netfault.None)
 	w.proxy.Set(t, netfault.Pass)
 	w.await(true)
-	found := 0
+	found, event := 0, ""
 	for _, r := range w.records() {
 		if r.EventName == "PutSecretValue" && r.ErrorCode == "InternalServiceError" && strings.Contains(r.ErrorMessage, "not known") {
 			found++
+			event = r.EventID
 		}
 	}
 	if found != 1 {
 		t.Errorf("%d records tell that the outcome is not known", found)
 	}
+	// Once it is, another one tells that.
+	w.until("the record of the change", func() bool {
+		for _, r := range w.records() {
+			if r.EventID == event && r.ErrorCode == "" {
+				return true
+			}
+		}
+		return false
+	})
 	out, err := w.put(t.Context(), "s", "second", &token)
 	if err != nil || *out.VersionId != token {
 		t.Errorf("repeated: %v", err)

@@ -242,6 +242,7 @@ func (w *world) sound() {
 // record is what the tests look at of an audit record.
 type record struct {
 	EventName    string `json:"eventName"`
+	EventID      string `json:"eventID"`
 	ErrorCode    string `json:"errorCode"`
 	ErrorMessage string `json:"errorMessage"`
 	RequestID    string `json:"requestID"`
