@@ -206,16 +206,16 @@ func TestDeadHostsAreNotWaitedFor(t *testing.T) {
 	}
 	refusing.Close()
 	u.Host = stopped.Addr().String() + "," + refusing.Addr().String() + "," + u.Host
-	begun := time.Now()
-	db, err := open(t.Context(), Config{URL: u.String()}, testMigrations(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	write(t, db, insert("x"))
-	if took := time.Since(begun); took >= connectTimeout {
-		t.Errorf("first write after %v", took)
-	}
+	u.RawQuery += "&connect_timeout=3600"
+	within(t, "writing", func() {
+		db, err := open(t.Context(), Config{URL: u.String()}, testMigrations(t))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer db.Close()
+		write(t, db, insert("x"))
+	})
 }
 
 // TestBrokenBeforeCommit: a connection that breaks before the commit is sent costs

@@ -36,7 +36,7 @@ func (h *host) operations(path string) (status int, body string, err error) {
 	return res.StatusCode, strings.TrimSpace(string(b)), err
 }
 
-// balancer spreads calls over the nodes, and leaves out those that answer nothing. It is the transport of the load's clients.
+// balancer spreads calls over the nodes, and leaves out those that are not ready. It is the transport of the load's clients.
 type balancer struct {
 	c     *cluster
 	next  atomic.Uint64
@@ -72,11 +72,11 @@ func newBalancer(c *cluster) *balancer {
 		b.up[i].Store(true)
 		b.done.Go(func() {
 			for ctx.Err() == nil {
-				res, err := checker.Get(h.url())
+				res, err := checker.Get(h.url() + "/readyz")
 				if err == nil {
 					res.Body.Close()
 				}
-				b.up[i].Store(err == nil)
+				b.up[i].Store(err == nil && res.StatusCode == http.StatusOK)
 				select {
 				case <-ctx.Done():
 				case <-time.After(checkEvery):

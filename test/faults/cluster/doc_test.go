@@ -6,5 +6,5 @@
 // and the memory file system with it. Every host is one more network namespace, and talks to the others by the bridge alone.
 //
 // Time budget: without STRONGROOM_CLUSTER_FAILOVERS, as in `make test`, the cluster starts and its primary is killed once: 60 seconds.
-// `make cluster FAILOVERS=10` sets it, and does all the rest: some 15 minutes.
+// `make cluster FAILOVERS=10` sets it, and does all the rest: some 20 minutes.
 package cluster

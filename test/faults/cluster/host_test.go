@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ import (
 // host is a machine: a network namespace, a directory, and processes.
 type host struct {
 	name, ip, dir string
+	node          string // the name of its audit chain
 
 	t         testing.TB
 	account   *syscall.Credential // that everything runs as
@@ -136,14 +138,19 @@ func (h *host) command(path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a program on the host to its end.
+// run runs a program on the host to its end and returns what it printed; an error holds what it complained of.
 func (h *host) run(path string, args ...string) (string, error) {
 	cmd := h.command(path, args...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
 	var out []byte
 	err := h.within(func() (err error) {
-		out, err = cmd.CombinedOutput()
+		out, err = cmd.Output()
 		return err
 	})
+	if err != nil {
+		err = fmt.Errorf("%w %s", err, complaints.Bytes())
+	}
 	return string(out), err
 }
 
@@ -242,7 +249,7 @@ func (h *host) kill(words ...string) {
 	})
 }
 
-// get asks an HTTP server on the host's own loopback.
+// dialLoopback connects to a server on the host's own loopback.
 func (h *host) dialLoopback(address string) (conn net.Conn, err error) {
 	err = h.within(func() (err error) {
 		conn, err = net.DialTimeout("tcp", address, 2*time.Second)

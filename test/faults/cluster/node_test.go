@@ -115,31 +115,28 @@ func (c *cluster) initNodes() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	if first.node, err = server.Node(dir); err != nil {
+		c.t.Fatal(err)
+	}
 	for _, h := range c.hosts[1:] {
-		c.addNode(h, h.name)
+		h.node = "node-" + h.name
+		c.joinNode(h)
 	}
 }
 
-// addNode makes the data directory of another node from another host's, as the guide has it.
-func (c *cluster) addNode(h *host, node string) {
+// joinNode makes the data directory of a further node, or again that of one which lost it. The root key comes from another host.
+func (c *cluster) joinNode(h *host) {
 	c.t.Helper()
-	from := c.others(h)[0].path("strongroom")
-	h.mkdir("strongroom")
-	h.mkdir("strongroom/tls")
-	var files []string
-	for _, name := range []string{server.RootKeyFile, "strongroom.yaml", "database.url", "tls/*"} {
-		found, _ := filepath.Glob(filepath.Join(from, name))
-		files = append(files, found...)
+	key, err := os.ReadFile(filepath.Join(c.others(h)[0].path("strongroom"), server.RootKeyFile))
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		name, _ := filepath.Rel(from, file)
-		h.write(filepath.Join("strongroom", name), string(b))
+	h.write("root.key", string(key))
+	out, err := h.run(c.binary, "node", "join", "--data", h.path("strongroom"), "--root-key", h.path("root.key"), "--name", h.node,
+		"--database", c.databaseURL("strongroom", "strongroom"), "--listen", h.ip+":4766")
+	if err != nil {
+		c.t.Fatalf("node join: %v %s", err, out)
 	}
-	h.write("strongroom/node.json", fmt.Sprintf(`{"node":"node-%s","account":%q}`, node, servertest.Account))
 }
 
 func (h *host) url() string { return "https://" + h.ip + ":4766" }

@@ -71,7 +71,7 @@ func (c *cluster) startProbe(b *balancer) *probe {
 	return p
 }
 
-// gap is the longest time without a success that began after a moment, less a second for what was under way.
+// gap is the longest time between two successes of which the later one is behind a moment.
 func gap(times []time.Time, from time.Time) time.Duration {
 	var longest time.Duration
 	for i := 1; i < len(times); i++ {
