@@ -189,6 +189,9 @@ func shipWarnings(st *ship.Status, now time.Time) []string {
 	if st.Lag > shipLate.Seconds() {
 		out = append(out, fmt.Sprintf("what is shipped to %s is %.0f seconds behind: a lost machine takes that much with it", st.Target, st.Lag))
 	}
+	if st.Ahead > shipLate.Seconds() {
+		out = append(out, fmt.Sprintf("the clock was ahead: the moments of what is shipped to %s are %.0f seconds ahead of it until it has caught up; to have them right at once, ship to another prefix", st.Target, st.Ahead))
+	}
 	return out
 }
 

@@ -228,6 +228,9 @@ type Status struct {
 	Bytes   int64   `json:"bytes"`
 	Bases   int64   `json:"bases"`
 	Gaps    int64   `json:"gaps"`
+	// Ahead is how far the moments of commits are ahead of the clock, in seconds: it was
+	// ahead itself, and they never go back.
+	Ahead float64 `json:"aheadSeconds,omitempty"`
 	// Failures count attempts; Error is the last one's, "" when the last attempt was
 	// none, FailingSince when that began.
 	Failures     int64     `json:"failures"`
@@ -238,6 +241,7 @@ type Status struct {
 // Status tells how shipping goes.
 func (s *Shipper) Status() Status {
 	s.mu.Lock()
+	ahead := moment(s.last).Sub(s.c.Now())
 	oldest := int64(0)
 	untaken := int64(0)
 	if len(s.marks) > 0 {
@@ -247,6 +251,9 @@ func (s *Shipper) Status() Status {
 	s.mu.Unlock()
 	s.take.Lock()
 	out := Status{Target: s.c.Target.String(), Stream: s.st.Stream, Waiting: s.spooled + untaken*int64(max(s.st.At.PageSize, 4096))}
+	if ahead > time.Second {
+		out.Ahead = ahead.Seconds()
+	}
 	bases := s.st.Bases
 	waits := s.st.Log.Sent+1 < s.st.Log.Next
 	gap := s.st.Gap || s.refused || len(bases) == 0 || bases[len(bases)-1].Number < s.st.Missing

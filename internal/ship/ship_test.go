@@ -705,3 +705,46 @@ func TestRetention(t *testing.T) {
 	}
 	b.close()
 }
+
+// TestClockAhead: moments never go back with the clock; at another target they begin
+// with it anew.
+func TestClockAhead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var ahead time.Duration
+	b.config.Now = func() time.Time { return time.Now().Add(ahead) }
+	b.open()
+	b.put("first")
+	b.flush()
+	b.copy()
+	ahead = time.Hour
+	b.put("ahead")
+	ahead = 0
+	b.put("right")
+	b.flush()
+	if s := b.ship.Status(); s.Ahead < 3000 || s.Gaps != 0 {
+		t.Errorf("%+v", s)
+	}
+	if got, _, err := b.restore(time.Now()); err != nil || !slices.Equal(got, []string{"first"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, _, err := b.restore(time.Time{}); err != nil || !slices.Equal(got, []string{"ahead", "first", "right"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	b.close()
+	b.target = Directory(t.TempDir())
+	b.open()
+	b.put("elsewhere")
+	b.flush()
+	b.copy()
+	at := time.Now()
+	b.put("later")
+	b.flush()
+	if s := b.ship.Status(); s.Ahead != 0 {
+		t.Errorf("%+v", s)
+	}
+	if got, _, err := b.restore(at); err != nil || !slices.Equal(got, []string{"ahead", "elsewhere", "first", "right"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	b.close()
+}

@@ -186,6 +186,13 @@ func (s *Shipper) Attach(src Source) error {
 		s.c.Log.Warn("shipping begins a new stream", "why", why)
 	}
 	if key == nil {
+		if s.st.Target != s.c.Target.String() {
+			// Elsewhere the moments begin anew, also where a clock that was ahead has
+			// left them ahead here.
+			s.mu.Lock()
+			s.last = 0
+			s.mu.Unlock()
+		}
 		if err := s.begin(); err != nil {
 			return fmt.Errorf("begin to ship: %w", err)
 		}
@@ -253,6 +260,7 @@ func (s *Shipper) resume() (streamKey, string) {
 func (s *Shipper) begin() error {
 	s.key = newStreamKey()
 	s.mu.Lock()
+	s.marks = nil
 	s.last = max(s.last+1, s.c.Now().UnixMicro()) // It sorts behind the one before.
 	name := newStreamName(moment(s.last))
 	s.mu.Unlock()
