@@ -37,6 +37,9 @@ func (l testLog) Write(b []byte) (int, error) {
 
 // bench is a store that is shipped.
 type bench struct {
+	// starting is what the server writes before the shipper has the store.
+	starting func()
+
 	t      *testing.T
 	data   string
 	target Target
@@ -77,6 +80,9 @@ func (b *bench) open() {
 	}
 	if b.db, err = store.Open(b.t.Context(), store.Config{Dir: b.data, Follower: b.ship}); err != nil {
 		b.t.Fatal(err)
+	}
+	if b.starting != nil {
+		b.starting()
 	}
 	err = b.ship.Attach(Source{DB: b.db, Sealer: plainSealer{}, Audit: b.audit, Keys: func(_ context.Context, have []string) ([]keyring.Bare, error) {
 		if len(have) > 0 {
@@ -593,6 +599,46 @@ func TestTargetGone(t *testing.T) {
 	}
 	if _, _, err := b.restore(lost); !errors.Is(err, ErrNoMoment) {
 		t.Errorf("in the gap: %v", err)
+	}
+	b.close()
+}
+
+// TestLongLogOfAKilledServer: a log that is long enough to be folded by the first writes
+// of the next server, before that has told the shipper, is taken all the same.
+func TestLongLogOfAKilledServer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.open()
+	b.put("first")
+	b.flush()
+	b.copy()
+	b.put("second") // Noted, not taken.
+	b.kill()
+	b.starting = func() {
+		// A page for each row, and then as many as a fold takes.
+		for i := range 5 {
+			err := b.db.Maintain(t.Context(), func(tx store.Tx) error {
+				for j := range 1000 {
+					if _, err := tx.Exec(`INSERT INTO store_commits (id, at, committed) VALUES ($1, 1, TRUE)`, fmt.Sprintf("third %d %04d %s", i, j, strings.Repeat("x", 4000))); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.put("fourth") // The log would begin anew with this.
+	}
+	b.open()
+	if s := b.ship.Status(); s.Gaps != 0 {
+		t.Errorf("lost: %+v", s)
+	}
+	b.flush()
+	got, _, err := b.restore(time.Time{})
+	if err != nil || len(got) != 5003 || got[0] != "first" || got[1] != "fourth" || got[2] != "second" {
+		t.Errorf("%d rows, %v", len(got), err)
 	}
 	b.close()
 }

@@ -384,17 +384,22 @@ func (s *Shipper) readSalt() (uint64, error) {
 }
 
 // Fold takes what is left of the log; it is part of store.Follower. Nothing keeps the
-// log from being folded: what cannot be taken now is a gap.
-func (s *Shipper) Fold() {
+// log from being folded once the shipper has the store: what cannot be taken now is a
+// gap. Before that the log may hold what a process that was killed has left.
+func (s *Shipper) Fold() bool {
 	s.take.Lock()
 	defer s.take.Unlock()
-	if !s.ready || s.refused {
-		return
+	if !s.ready {
+		return false
+	}
+	if s.refused {
+		return true
 	}
 	if err := s.takeNew(true); err != nil {
 		s.fail(err)
 		s.breakOff(err)
 	}
+	return true
 }
 
 // Folded notes that the log may begin anew; it is part of store.Follower.

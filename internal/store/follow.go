@@ -20,8 +20,10 @@ type Follower interface {
 	// Committed is called after each commit, before anybody is told of it: the log's
 	// first frames frames are committed.
 	Committed(frames int64)
-	// Fold is called before the log is folded into the database.
-	Fold()
+	// Fold is called before the log is folded into the database, and reports whether it
+	// may be. A follower that cannot read the log yet, because the server is still
+	// starting, says no; the log then grows on for a moment.
+	Fold() bool
 	// Folded is called after that. whole says that nothing of the log is left to fold:
 	// what is written next may stand at its beginning.
 	Folded(whole bool)

@@ -59,11 +59,12 @@ func (w *witness) readSalt() (uint64, error) {
 	return binary.BigEndian.Uint64(b[:]), err
 }
 
-func (w *witness) Fold() {
+func (w *witness) Fold() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.folds++
 	w.taken = true
+	return true
 }
 
 func (w *witness) Folded(whole bool) {

@@ -456,8 +456,8 @@ func (w *writer) truncate() (bool, error) {
 // snapshot kept a part of it.
 func (w *writer) fold(mode string) (bool, error) {
 	w.awaitFolder()
-	if w.follower != nil {
-		w.follower.Fold()
+	if w.follower != nil && !w.follower.Fold() {
+		return false, nil
 	}
 	var busy, logged, moved int64
 	if err := (sqliteRunner{w.conn}).queryRow("PRAGMA wal_checkpoint("+mode+")", nil, []any{&busy, &logged, &moved}); err != nil {
