@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/strongroom/strongroom/internal/config"
 	"github.com/strongroom/strongroom/internal/pgtest"
 )
 
@@ -56,9 +57,16 @@ func TestRestart(t *testing.T) {
 // the server has is shared among its calls; with none, calls are refused.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	own := pgtest.StartAlone(t, "max_connections=14", "superuser_reserved_connections=3")
-	w := start(t, own.Address)
+	const most = 14
+	own := pgtest.StartAlone(t, fmt.Sprintf("max_connections=%d", most), "superuser_reserved_connections=3")
+	w := start(t, own.Address, func(c *config.Config) {
+		// Changes are held back below, and must not be given up meanwhile.
+		c.Database = strings.Replace(c.Database, "statement_timeout=1000", "statement_timeout=10000", 1)
+	})
 	w.create("s")
+	for i := range most {
+		w.create(fmt.Sprint(i))
+	}
 	var hogs []*pgx.Conn
 	release := func() {
 		for _, c := range hogs {
@@ -81,17 +89,41 @@ func TestTooManyConnections(t *testing.T) {
 		}
 	}
 	hog()
+	// Each change keeps its connection until it can commit, which none can for now:
+	// so they need more than the server has, however fast each of them is.
+	held, err := hogs[0].Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Exec(t.Context(), "LOCK TABLE store_commits IN SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
-	for range 24 {
+	for i := range most {
+		wg.Go(func() {
+			if _, err := w.put(t.Context(), fmt.Sprint(i), "second", nil); err != nil {
+				t.Errorf("put with few connections: %v", err)
+			}
+		})
 		wg.Go(func() {
 			if got, err := w.get(t.Context(), "s"); err != nil || got != "first" {
-				t.Errorf("with few connections: %q, %v", got, err)
+				t.Errorf("get with few connections: %q, %v", got, err)
 			}
 		})
 	}
+	short := func() int { return w.logged("has no connection left") }
+	w.until("a shortage of connections", func() bool { return short() > 0 })
+	if err := held.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	wg.Wait()
-	if n := w.logged("has no connection left"); n != 1 {
+	if n := short(); n != 1 {
 		t.Errorf("the log tells %d times that connections are short", n)
+	}
+	for i := range most {
+		if got, err := w.get(t.Context(), fmt.Sprint(i)); err != nil || got != "second" {
+			t.Errorf("after a put with few connections: %q, %v", got, err)
+		}
 	}
 	// Take the last ones, too.
 	w.proxy.Cut()
@@ -101,7 +133,7 @@ func TestTooManyConnections(t *testing.T) {
 		w.proxy.Cut()
 		hog()
 	}
-	_, err := w.get(t.Context(), "s")
+	_, err = w.get(t.Context(), "s")
 	refused(t, "get without connections", err, false)
 	release()
 	w.until("an answer", func() bool { _, err := w.get(t.Context(), "s"); return err == nil })
