@@ -16,7 +16,7 @@ type script struct {
 	in *bytes.Reader
 }
 
-func (s script) Read(p []byte) (int, error)       { return s.in.Read(p) }
+func (s script) Read(p []byte) (int, error)      { return s.in.Read(p) }
 func (s script) SetReadDeadline(time.Time) error { return nil }
 
 // FuzzHeader: whatever stands before a request, a header is refused, or it is one of

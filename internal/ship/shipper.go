@@ -133,8 +133,7 @@ type trouble struct {
 
 type counters struct {
 	objects, bytes, failures, gaps, bases atomic.Int64
-	sentUntil, takenUntil, oldest         atomic.Int64
-	waiting                               atomic.Int64
+	sentUntil, takenUntil, waiting        atomic.Int64
 }
 
 // New opens the shipper's folder. It must be there before the store is opened.

@@ -24,9 +24,8 @@ import (
 // TestKilledDuringInit kills init as soon as each of its files is there, and at
 // random moments. The next init must bring it to its end, or say what to do first.
 func TestKilledDuringInit(t *testing.T) {
-	start := time.Now()
 	program.Path(t)
-	start = time.Now()
+	start := time.Now()
 	initialised(t, "")
 	takes := time.Since(start)
 	for _, milestone := range []string{

@@ -275,7 +275,6 @@ type reading struct {
 // census are the names of all that a node lists.
 type census struct {
 	names map[string]bool
-	mu    sync.Mutex
 	// unknown are the keys of a region that no unit knows, by description.
 	unknown map[string]map[string]string
 }
